@@ -1,0 +1,69 @@
+# Every command a person needs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3.13
+export PYTHONPATH := functions:layers/headwater:.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+BIN := .venv/bin
+
+.PHONY: help demo up down test check unit stack contracts pins clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: setup ## set up, deploy to this machine, open a stream at each provider, show the events
+	@$(BIN)/python -m local demo
+
+up: setup ## start and deploy in the background; addresses are then in .local/stack.json
+	@$(BIN)/python -m local up
+
+down: ## stop everything that `make demo` or `make up` started
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; else echo "Nothing was ever started here."; fi
+
+test: setup check unit stack ## everything, on a fresh machine too
+
+check: .venv/ready .venv-deploy/ready ## format, lint, types, the template
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy functions layers/headwater/headwater local tests
+	$(BIN)/cfn-lint template.yaml
+	SAM_CLI_TELEMETRY=0 .venv-deploy/bin/sam validate --lint
+
+unit: .venv/ready ## every suite but the deployed stack's
+	$(BIN)/pytest tests --ignore tests/stack -n 2 -q
+
+stack: setup ## the deployed system, over real HTTP
+	$(BIN)/pytest tests/stack -v
+
+contracts: .venv/ready ## write the generated files anew: event schemas, capabilities
+	$(BIN)/python -m local.generate
+
+# -- three environments, since the tools pin different versions of the same packages
+
+.PHONY: setup
+setup: .venv/ready .venv-deploy/ready .venv-emulator/ready
+
+.venv/ready: requirements/dev.txt
+.venv-deploy/ready: requirements/deploy.txt
+.venv-emulator/ready: requirements/emulator.txt
+
+.venv/ready .venv-deploy/ready .venv-emulator/ready:
+	@echo "▸ installing $< into $(@D) (once)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/pip install -qq --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+pins: .venv/ready ## pin the newest versions of everything, with hashes
+	@$(PYTHON) -m venv .local/pins && .local/pins/bin/pip install --quiet uv
+	cd requirements; \
+	compile="../.local/pins/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.13 --python-platform linux"; \
+	$$compile runtime.in -o ../layers/dependencies/requirements.txt; \
+	$$compile dev.in -o dev.txt; \
+	$$compile deploy.in -o deploy.txt; \
+	$$compile emulator.in -o emulator.txt
+
+clean: down ## also remove what was built and installed
+	rm -rf .aws-sam .local .venv .venv-deploy .venv-emulator .mypy_cache .pytest_cache .ruff_cache .hypothesis

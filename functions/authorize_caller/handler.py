@@ -1,0 +1,46 @@
+"""Call with a bearer token → the policy that lets its tenant in; 401 for a bad token, 500 for a silent issuer."""
+
+import os
+from functools import cache
+from typing import Any
+
+from authorize_caller.errors import AuthorizationError, TokenRefused
+from authorize_caller.issuer import IssuerKeys
+from authorize_caller.tokens import Verifier, bearer
+from headwater import telemetry
+
+
+def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
+    """A TOKEN authorizer's event → its answer. What is raised has no cause or context, which could hold the token."""
+    failure: Exception
+    try:
+        tenant = _verifier().tenant(bearer(event["authorizationToken"]))
+    except TokenRefused as refused:
+        telemetry.logger().info("refused", extra={"reason": str(refused)})
+        failure = Exception("Unauthorized")  # this very text is what API Gateway answers 401 to
+    except AuthorizationError as error:
+        telemetry.failure(str(error), error)
+        failure = Exception(str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it was, its text may hold the token
+        telemetry.failure("unforeseen", error)
+        failure = Exception("The token could not be checked.")
+    else:
+        return allow(tenant, event["methodArn"])
+    raise failure
+
+
+def allow(tenant: str, method: str) -> dict[str, Any]:
+    """Lets the tenant call the whole stage of ``method``, an ARN: API Gateway reuses the answer for other routes."""
+    api, stage, _ = method.split("/", 2)
+    statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{api}/{stage}/*"}
+    return {
+        "principalId": tenant,
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": {"tenant": tenant},
+    }
+
+
+@cache
+def _verifier() -> Verifier:
+    keys = IssuerKeys(os.environ["JWT_ISSUER"])
+    return Verifier(keys, os.environ["JWT_AUDIENCE"], os.environ["JWT_TENANT_CLAIM"])

@@ -1,0 +1,1 @@
+"""Lists streams across providers, and what each provider can do."""

@@ -1,0 +1,39 @@
+"""API call across providers → streams, newest first, or what each provider can do."""
+
+import os
+from functools import cache
+from typing import Any
+
+from browse_streams.catalogue import catalogue
+from browse_streams.listing import Listing, query
+from headwater import aws
+from headwater.api import Answer, Api, reply
+from headwater.errors import ProviderUnknown
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """API Gateway proxy event → proxy answer."""
+    return _api().answer(event, context)
+
+
+@cache
+def _api() -> Api:
+    api = Api()
+
+    def streams() -> Answer:
+        parameters = api.event.query_string_parameters or {}
+        asked = query(api.caller.tenant, parameters, frozenset(catalogue()))
+        page = Listing(aws.client("dynamodb"), os.environ["TABLE_NAME"]).page(asked)
+        return reply(200, {"streams": page.streams, "cursor": page.cursor})
+
+    def providers() -> Answer:
+        return reply(200, {"providers": list(catalogue().values())})
+
+    def unknown() -> Answer:
+        raise ProviderUnknown(f"The providers are {', '.join(sorted(catalogue()))}.")
+
+    api.routes.get("/streams")(streams)
+    api.routes.get("/providers")(providers)
+    for method in (api.routes.get, api.routes.post, api.routes.put, api.routes.patch, api.routes.delete):
+        method(r"/streams/.+")(unknown)
+    return api

@@ -1,0 +1,1 @@
+"""Live inputs at Cloudflare Stream."""

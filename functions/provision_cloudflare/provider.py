@@ -1,0 +1,131 @@
+"""Live inputs at Cloudflare Stream, in our words."""
+
+from collections.abc import Callable
+from typing import ClassVar
+from urllib.parse import quote
+
+from headwater.deadline import Deadline
+from headwater.errors import (
+    CapabilityNotSupported,
+    ProviderError,
+    ProviderOutcomeUnknown,
+    ProviderUnavailable,
+    Upstream,
+)
+from headwater.http import Answer, ProviderClient
+from headwater.provider import Handle, Order, Removal, Resource, Verb
+from provision_cloudflare import wire
+from provision_cloudflare.options import CloudflareOptions
+from provision_cloudflare.wire import CloudflareSecret
+
+RECORDINGS_REMAIN = (
+    "Recordings of a live input outlive it at Cloudflare, and count against the account's storage until they "
+    "are deleted there."
+)
+
+
+class Cloudflare:
+    """Cloudflare Stream. Source of what it does: its API reference and product pages for live inputs."""
+
+    name: ClassVar = "cloudflare"
+    api_version: ClassVar = "v4"
+    options_type: ClassVar = CloudflareOptions
+    verbs: ClassVar = frozenset({Verb.CREATE, Verb.READ, Verb.DELETE})
+    guarded: ClassVar = True
+    """By ``Idempotency-Key``, which is held for 6 hours from the creation of the live input."""
+    ambiguous_creates_allowed: ClassVar[int | None] = None
+
+    def __init__(self, base_url: str, secret: Callable[[bool], CloudflareSecret]) -> None:
+        self._secret = secret
+        self._client = ProviderClient(self.name, base_url, lambda fresh: secret(fresh).headers(), wire.explain)
+
+    def create(self, order: Order[CloudflareOptions], deadline: Deadline) -> Resource:
+        """Make the live input; under the same id and generation, have the same one again, for 6 hours.
+
+        Raises ``ProviderConflict`` where the key is still held by a live input that was deleted.
+        """
+        answer = self._client.call(
+            "POST",
+            self._path(),
+            deadline,
+            repeatable=True,
+            json=wire.creation(order),
+            headers={"Idempotency-Key": wire.idempotency_key(order)},
+        )
+        made = wire.resource(wire.granted(answer))
+        if made is None:
+            raise ProviderOutcomeUnknown("cloudflare: its answer names no live input.", upstream=self._upstream(answer))
+        return made if any(access.secrets for access in made.ingest) else self._whole(made.ref, deadline)
+
+    def find(self, order: Order[CloudflareOptions], deadline: Deadline) -> Resource | None:
+        """The live input that bears the order's id; None where the list has none.
+
+        The list cannot be paged (no parameter is documented), so above about a thousand live inputs None may also mean
+        that it was not shown. A create under the same key is safe all the same, for as long as the key is held.
+        """
+        answer = self._client.call("GET", self._path(), deadline, repeatable=True)
+        try:
+            ref = wire.marked(wire.granted(answer), order.id)
+        except ValueError:
+            raise self._unreadable(answer) from None
+        return self._read(ref, deadline) if ref else None
+
+    def orphan_seconds(self, options: CloudflareOptions) -> int:  # noqa: ARG002 - the same for all options
+        """None: it can be found."""
+        return 0
+
+    def read(self, handle: Handle, deadline: Deadline) -> Resource | None:
+        """The live input as it is, its secrets included."""
+        return self._read(handle.ref, deadline)
+
+    def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:  # noqa: ARG002 - it never calls
+        """Raises ``CapabilityNotSupported``: live inputs do not expire."""
+        raise CapabilityNotSupported("cloudflare: a live input has no lease.")
+
+    def remove(self, handle: Handle, deadline: Deadline) -> Removal:
+        """Delete the live input, which ends what is being sent to it. Its recordings stay."""
+        try:
+            wire.granted(self._client.call("DELETE", self._path(handle.ref), deadline, repeatable=True))
+        except ProviderError as error:
+            if not _is_gone(error):
+                raise
+        never_recorded = handle.notes.get("recording_mode") == "off"
+        return Removal(None if never_recorded else RECORDINGS_REMAIN)
+
+    def _whole(self, ref: str, deadline: Deadline) -> Resource:
+        """What a create made whose answer has no secrets, as a replay's might not: that is not documented."""
+        upstream = Upstream(self.name)
+        try:
+            found = self._read(ref, deadline)
+        except ProviderError as error:
+            found, upstream = None, error.upstream or upstream
+        if found is None:
+            raise ProviderOutcomeUnknown("cloudflare: what it made cannot be read.", upstream=upstream)
+        return found
+
+    def _read(self, ref: str, deadline: Deadline) -> Resource | None:
+        try:
+            answer = self._client.call("GET", self._path(ref), deadline, repeatable=True)
+        except ProviderError as error:
+            if _is_gone(error):
+                return None
+            raise
+        found = wire.resource(wire.granted(answer))
+        if found is None:
+            raise self._unreadable(answer)
+        return found
+
+    def _path(self, ref: str | None = None) -> str:
+        account = quote(self._secret(False).account_id, safe="")
+        return f"/accounts/{account}/stream/live_inputs" + (f"/{quote(ref, safe='')}" if ref else "")
+
+    def _unreadable(self, answer: Answer) -> ProviderUnavailable:
+        return ProviderUnavailable("cloudflare: its answer was unreadable.", upstream=self._upstream(answer))
+
+    def _upstream(self, answer: Answer) -> Upstream:
+        return Upstream(self.name, answer.status, request_id=answer.headers.get("cf-ray"))
+
+
+def _is_gone(error: ProviderError) -> bool:
+    """What Cloudflare answers for a deleted live input is not documented; 404 is what fits."""
+    return error.upstream is not None and error.upstream.status == 404

@@ -1,0 +1,239 @@
+"""Cloudflare Stream's JSON: what is sent, what is read of the answers, and what its refusals mean."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, RootModel, Secret, SecretStr
+
+from headwater import errors
+from headwater.errors import Fault, ProviderError
+from headwater.http import Answer, Explanation
+from headwater.provider import Order, Resource
+from headwater.streams import Access, Frozen, State
+from provision_cloudflare.options import HEADWATER_ID, CloudflareOptions
+
+SENT_AS = {
+    "default_creator": "defaultCreator",
+    "delete_recording_after_days": "deleteRecordingAfterDays",
+    "prefer_low_latency": "preferLowLatency",
+    "allowed_origins": "allowedOrigins",
+    "hide_live_viewer_count": "hideLiveViewerCount",
+    "require_signed_urls": "requireSignedURLs",
+    "timeout_seconds": "timeoutSeconds",
+}
+"""Our names and Cloudflare's, where they differ."""
+
+KNOWN_AS = {theirs: ours for ours, theirs in SENT_AS.items()}
+
+LIVE = frozenset({"connected", "reconnected", "new_configuration_accepted"})
+"""The words for an input that someone sends to (Cloudflare's API reference: `status` of a live input)."""
+
+UNUSABLE_CREDENTIAL = frozenset({"6003", "6103", "9106"})
+"""Error codes of a credential that Cloudflare cannot read, which it answers with 400 (third-party reports)."""
+
+
+def _is_header_text(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not (value.isascii() and value.isprintable() and value.strip() == value != ""):
+        raise ValueError("must be printable ASCII, not empty, without blanks around it")
+    return secret
+
+
+type HeaderText = Annotated[SecretStr, AfterValidator(_is_header_text)]
+type AccountId = Annotated[str, Field(min_length=1, max_length=32)]
+
+
+class _ApiToken(Frozen):
+    account_id: AccountId
+    api_token: HeaderText
+
+    def headers(self) -> dict[str, SecretStr]:
+        return {"Authorization": SecretStr(f"Bearer {self.api_token.get_secret_value()}")}
+
+
+class _GlobalKey(Frozen):
+    account_id: AccountId
+    email: HeaderText
+    global_api_key: HeaderText
+
+    def headers(self) -> dict[str, SecretStr]:
+        return {"X-Auth-Email": self.email, "X-Auth-Key": self.global_api_key}
+
+
+class CloudflareSecret(RootModel[_ApiToken | _GlobalKey]):
+    """``{"account_id", "api_token"}`` or ``{"account_id", "email", "global_api_key"}``, and never a mixture.
+
+    The token needs the permission Stream Write. Source: Cloudflare's API reference, "Security" of a live input.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    @property
+    def account_id(self) -> str:
+        """At most 32 characters."""
+        return self.root.account_id
+
+    def headers(self) -> dict[str, SecretStr]:
+        """The authentication headers of the one scheme or the other."""
+        return self.root.headers()
+
+
+# ---- what is sent ----
+
+
+def idempotency_key(order: Order[CloudflareOptions]) -> str:
+    """At most 255 bytes. Cloudflare holds it for 6 hours, and beyond the input's deletion (SDK, `idempotency_key`)."""
+    return f"{order.id}-{order.generation}"
+
+
+def creation(order: Order[CloudflareOptions]) -> dict[str, JsonValue]:
+    """The body of a create: what the caller gave, the name, and our mark."""
+    given = order.options.model_dump(exclude_unset=True)
+    meta = ({"name": order.name} if order.name else {}) | given.pop("meta", {}) | {HEADWATER_ID: order.id}
+    return {**_renamed(given), "meta": meta}
+
+
+def _renamed(given: Mapping[str, Any]) -> dict[str, JsonValue]:
+    return {
+        SENT_AS.get(name, name): _renamed(value) if isinstance(value, dict) else value for name, value in given.items()
+    }
+
+
+# ---- what is answered ----
+
+
+def granted(answer: Answer) -> JsonValue:
+    """The envelope's ``result``; None where there is none. Raises ``ProviderRejected`` if it says no with a 200."""
+    envelope = _object(answer.body)
+    if envelope.get("success") is False:
+        told = explain(answer)
+        upstream = errors.Upstream("cloudflare", answer.status, told.code, told.request_id)
+        detail = f"cloudflare refused: {told.message}" if told.message else "cloudflare refused."
+        raise errors.ProviderRejected(detail, faults=told.faults, upstream=upstream)
+    return envelope.get("result")
+
+
+def resource(live_input: JsonValue) -> Resource | None:
+    """A live input in our words; None where it is not one: it has no id."""
+    found = _object(live_input)
+    ref = found.get("uid")
+    if not isinstance(ref, str) or not ref:
+        return None
+    word = _status(found.get("status"))
+    mode = _mode(found)
+    return Resource(
+        ref=ref,
+        state=State.LIVE if word in LIVE else State.READY,
+        provider_status=word,
+        ingest=tuple(_accesses(found, "rtmps", "srt", "webRTC", "whip")),
+        playback=(
+            *_manifests(found, mode),
+            *_accesses(found, "rtmpsPlayback", "srtPlayback", "webRTCPlayback", "whep"),
+        ),
+        notes={} if mode is None else {"recording_mode": mode},
+    )
+
+
+def marked(listing: JsonValue, stream_id: str) -> str | None:
+    """The id of the live input that bears our mark; None where the list shows none, which may be incomplete.
+
+    Raises ``ValueError`` where it is no list. Older clients met it without the object around it.
+    """
+    inputs = listing if isinstance(listing, list) else _object(listing).get("liveInputs")
+    if not isinstance(inputs, list):
+        raise ValueError("no list of live inputs")
+    for found in map(_object, inputs):
+        if _object(found.get("meta")).get(HEADWATER_ID) == stream_id:
+            return _text(found, "uid")
+    return None
+
+
+def _accesses(found: Mapping[str, JsonValue], rtmps: str, srt: str, web: str, web_protocol: str) -> list[Access]:
+    by_rtmps, by_srt, by_web = _object(found.get(rtmps)), _object(found.get(srt)), _object(found.get(web))
+    # Of WebRTC the address is the credential. SRT's address may well be an rtmps one: it is not looked at.
+    accesses = [
+        Access(protocol="rtmps", url=_text(by_rtmps, "url"), secrets=_secrets(by_rtmps, stream_key="streamKey")),
+        Access(
+            protocol="srt",
+            url=_text(by_srt, "url"),
+            secrets=_secrets(by_srt, stream_id="streamId", passphrase="passphrase"),  # noqa: S106 - a field's name
+        ),
+        Access(protocol=web_protocol, secrets=_secrets(by_web, url="url")),
+    ]
+    return [access for access in accesses if access.url or access.secrets]
+
+
+def _secrets(access: Mapping[str, JsonValue], **names: str) -> dict[str, Secret[JsonValue]]:
+    texts = {ours: _text(access, theirs) for ours, theirs in names.items()}
+    return {name: Secret[JsonValue](text) for name, text in texts.items() if text}
+
+
+def _manifests(found: Mapping[str, JsonValue], mode: str | None) -> list[Access]:
+    """None where it is not recorded: then it cannot be watched so either, whatever addresses are told."""
+    manifests = _object(found.get("playback")) if mode != "off" else {}
+    urls = {protocol: _text(manifests, protocol) for protocol in ("hls", "dash")}
+    return [Access(protocol=protocol, url=url) for protocol, url in urls.items() if url]
+
+
+def _mode(found: Mapping[str, JsonValue]) -> str | None:
+    """Of the recording; in 2021 the answer had it in ``live``."""
+    return _text(_object(found.get("recording") or found.get("live")), "mode")
+
+
+def _status(status: JsonValue) -> str | None:
+    """Null until the first broadcast, then a word; an object around the word was met by third parties."""
+    if isinstance(status, dict):
+        status = _object(status.get("current")).get("state")
+    return status if isinstance(status, str) else None
+
+
+# ---- what is refused ----
+
+
+def explain(answer: Answer) -> Explanation:
+    """What an envelope with ``errors`` means."""
+    listed = _object(answer.body).get("errors")
+    found = [_object(error) for error in listed] if isinstance(listed, list) else []
+    codes = [str(error["code"]) for error in found if isinstance(error.get("code"), int)]
+    messages = [message for error in found if (message := _text(error, "message"))]
+    return Explanation(
+        code=codes[0] if codes else None,
+        message="; ".join(messages) or None,
+        request_id=answer.headers.get("cf-ray"),
+        faults=tuple(fault for error in found if (fault := _fault(error))),
+        kind=_kind(answer.status, codes),
+    )
+
+
+def _kind(status: int, codes: list[str]) -> type[ProviderError] | None:
+    """A 404 that is not of a live input is of the account: the credential does not reach it."""
+    if status == 404:
+        return errors.ProviderNotEntitled
+    if status == 400 and UNUSABLE_CREDENTIAL.intersection(codes):
+        return errors.ProviderUnauthorized
+    return None
+
+
+def _fault(error: Mapping[str, JsonValue]) -> Fault | None:
+    pointer = _text(_object(error.get("source")), "pointer")
+    if not pointer:
+        return None
+    code = error.get("code")
+    detail = _text(error, "message") or "refused by Cloudflare"
+    return Fault(_our_pointer(pointer), "provider-rejected" if code is None else str(code), detail)
+
+
+def _our_pointer(theirs: str) -> str:
+    """Where it is in the options. What is in ``meta`` has the caller's names."""
+    first, *rest = theirs.lstrip("/").split("/")
+    names = [first, *rest] if first == "meta" else [KNOWN_AS.get(name, name) for name in (first, *rest)]
+    return "/" + "/".join(names)
+
+
+def _object(value: JsonValue) -> Mapping[str, JsonValue]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(found: Mapping[str, JsonValue], name: str) -> str | None:
+    value = found.get(name)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,1 @@
+"""Provisions streams at Amazon Kinesis Video Streams."""

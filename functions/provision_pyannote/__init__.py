@@ -1,0 +1,1 @@
+"""Live diarization streams at pyannoteAI."""

@@ -1,0 +1,1 @@
+"""Outbox → bus: what was recorded is published."""

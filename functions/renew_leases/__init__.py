@@ -1,0 +1,1 @@
+"""StreamCreated → its lease renewed and its lifetime ended, beat by beat."""

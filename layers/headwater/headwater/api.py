@@ -1,0 +1,125 @@
+"""API Gateway plumbing: who calls, with which key and body, and problem+json for every failure."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools.event_handler.api_gateway import APIGatewayRestResolver, Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+from headwater import telemetry
+from headwater.deadline import Deadline
+from headwater.errors import (
+    BodyTooLarge,
+    HeadwaterError,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyMissing,
+    InternalError,
+    RouteNotFound,
+)
+from headwater.ports import Caller
+from headwater.requests import BODY_BYTES, KEY_CHARACTERS
+
+ANSWER_MARGIN_SECONDS = 0.5
+"""What is left of an invocation to hand the answer over."""
+RETRY_SECONDS = 2
+"""When to come back where nobody knows better: not every provider says."""
+
+type Answer = Response[Any]
+
+
+class Api:
+    """A resolver whose every answer, refusals included, is of this API's form."""
+
+    def __init__(self) -> None:
+        self.routes = APIGatewayRestResolver()
+        self.routes.exception_handler(HeadwaterError)(self._refused)
+        self.routes.exception_handler(Exception)(self._failed)
+        self.routes.not_found(self._nowhere)
+
+    def answer(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """The proxy answer to one API Gateway event."""
+        self.routes.append_context(deadline=deadline_of(context))  # type: ignore[no-untyped-call] # Powertools types it not
+        return self.routes.resolve(event, context)
+
+    @property
+    def event(self) -> APIGatewayProxyEvent:
+        """The call at hand."""
+        return self.routes.current_event
+
+    @property
+    def deadline(self) -> Deadline:
+        """How long there is to answer it."""
+        deadline: Deadline = self.routes.context["deadline"]
+        return deadline
+
+    @property
+    def request_id(self) -> str:
+        return str(self.event.request_context.request_id)
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls: the JWT's tenant where a token authorizer spoke, else the account that signed."""
+        context = self.event.raw_event["requestContext"]
+        tenant = (context.get("authorizer") or {}).get("tenant")
+        return Caller(tenant or f"aws:{context['identity']['accountId']}", self.request_id)
+
+    @property
+    def idempotency_key(self) -> str:
+        """The create's key. Raises ``IdempotencyKeyMissing``, ``IdempotencyKeyInvalid``."""
+        key = self.event.headers.get("Idempotency-Key") or ""
+        if not key.strip():
+            raise IdempotencyKeyMissing("Send an Idempotency-Key header: one new key for each stream you want.")
+        if len(key) > KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
+            raise IdempotencyKeyInvalid(f"An Idempotency-Key has 1 to {KEY_CHARACTERS} printable ASCII characters.")
+        return key
+
+    @property
+    def body(self) -> str:
+        """The body's text; an absent one is an empty object. Raises ``BodyTooLarge``."""
+        body = self.event.decoded_body or "{}"
+        if len(body.encode()) > BODY_BYTES:
+            raise BodyTooLarge(f"A body has at most {BODY_BYTES} bytes.")
+        return body
+
+    def location(self, href: str) -> str:
+        """``href`` as an absolute address, by the name and stage that this call came in through."""
+        context = self.event.request_context
+        base = (context.path or "").removesuffix(self.event.path)
+        host = context.domain_name or self.event.headers.get("Host")
+        return f"https://{host}{base}{href}"
+
+    def _refused(self, error: HeadwaterError) -> Answer:
+        headers = {}
+        if error.retryable:
+            wait = RETRY_SECONDS if error.retry_after is None else error.retry_after
+            headers["Retry-After"] = str(max(1, math.ceil(wait)))
+        telemetry.logger().info(
+            "refused", extra={"code": error.code, "status": error.status, "request_id": self.request_id}
+        )
+        problem = error.problem(self.request_id)
+        return reply(error.status, problem, headers, content_type="application/problem+json")
+
+    def _failed(self, error: Exception) -> Answer:
+        telemetry.failure("unforeseen", error)
+        return self._refused(InternalError("Something failed on our side; it has been logged under the request_id."))
+
+    def _nowhere(self, _: Exception) -> Answer:
+        return self._refused(RouteNotFound(f"There is no {self.event.http_method} at this address."))
+
+
+def deadline_of(context: Any) -> Deadline:
+    """When this invocation must have answered."""
+    return Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_MARGIN_SECONDS)
+
+
+def reply(
+    status: int,
+    body: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    content_type: str = "application/json",
+) -> Answer:
+    """A JSON answer; without a body, an empty one."""
+    text = "" if body is None else json.dumps(body, separators=(",", ":"))
+    return Response(status, content_type, text, headers=dict(headers or {}))

@@ -1,0 +1,131 @@
+"""The events that we promise, and the commands that we take, by version. Pure."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from headwater.streams import Frozen, State, Stream, milliseconds
+
+SOURCE = "headwater"
+"""Ours alone: the bus refuses it to others."""
+REQUEST_SOURCE = "headwater.requests"
+"""Of whoever asks for a stream over the bus."""
+
+DETAIL_BYTES = 200_000
+
+
+class StreamData(Frozen):
+    """What an event is about: the public view, as it was recorded in the same transaction."""
+
+    stream: Stream
+
+
+class StateData(StreamData):
+    previous_state: State
+
+
+class Happened(Frozen):
+    """The detail of every event. ``sequence`` is the stream's version: it lets a projection drop what is stale."""
+
+    version: Literal[1] = 1
+    event_id: str
+    sequence: int
+    tenant: str
+    occurred_at: AwareDatetime
+    request_id: str
+    """Of the API call, or the id of the bus event, that brought it about."""
+    data: StreamData
+
+
+class StreamCreated(Happened):
+    """A stream was recorded, and its resource exists at the provider."""
+
+
+class StreamStateChanged(Happened):
+    """The provider tells another state than the one that was recorded."""
+
+    data: StateData
+
+
+class StreamDeleted(Happened):
+    """A stream was ended because somebody asked."""
+
+
+class StreamExpired(Happened):
+    """A stream was ended because its lifetime was over."""
+
+
+class StreamFailed(Happened):
+    """A stream could not be created; ``state_reason`` has the problem's code."""
+
+
+class StreamLost(Happened):
+    """The provider no longer has a stream that should be alive."""
+
+
+class AttentionData(Frozen):
+    provider: str
+    stream_id: str
+    reason: Literal["renew", "expire"]
+    beat: int | None = None
+
+
+class StreamAttentionDue(Frozen):
+    """A command of ours: something that a stream needs now, from the function of its provider."""
+
+    version: Literal[1] = 1
+    data: AttentionData
+
+
+class RequestData(BaseModel):
+    """``request`` is a body of ``POST /streams/{provider}``, checked as one; it may hold no secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    provider: str
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[ -~]+$")] | None = None
+    """Without one, the bus event's own id is the key."""
+    deadline: AwareDatetime | None = None
+    """After it nothing is begun any more. Without one: an hour after the event."""
+    request: dict[str, Any] = Field(default_factory=dict)
+
+
+class StreamRequested(BaseModel):
+    """A command to us over the bus: open a stream. ``tenant`` counts only from the stack's own account."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    version: Literal[1]
+    tenant: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    data: RequestData
+
+
+PUBLISHED: tuple[type[Happened], ...] = (
+    StreamCreated,
+    StreamStateChanged,
+    StreamDeleted,
+    StreamExpired,
+    StreamFailed,
+    StreamLost,
+)
+"""What subscribers can rely on; each has its schema and an example under ``events/contracts/``."""
+
+
+def event_id(stream: Stream) -> str:
+    """The same however often the event is sent."""
+    return f"{stream.id}:{milliseconds(stream.created_at)}:{stream.version}"
+
+
+def happened[E: Happened](
+    kind: type[E], stream: Stream, tenant: str, request_id: str, previous: State | None = None
+) -> E:
+    """The event that tells of ``stream`` as it now stands."""
+    data = StateData(stream=stream, previous_state=previous) if previous else StreamData(stream=stream)
+    return kind(
+        event_id=event_id(stream),
+        sequence=stream.version,
+        tenant=tenant,
+        occurred_at=stream.updated_at,
+        request_id=request_id,
+        data=data,
+    )

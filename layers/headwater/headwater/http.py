@@ -1,0 +1,220 @@
+"""One HTTP client for providers: a deadline on every call, one retry loop, and nothing secret in what it raises."""
+
+import email.utils
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from json import loads
+from typing import Any
+
+import httpx
+from pydantic import JsonValue, SecretStr
+
+from headwater import errors
+from headwater.deadline import Deadline
+from headwater.errors import Effect, Fault, ProviderError, Upstream
+from headwater.requests import MASK
+from headwater.retry import with_retries
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 10.0
+SHORTEST_KEY = 8
+"""Characters; what is shorter is a word like Bearer."""
+ANSWER_BYTES = 4_000_000
+"""Far above the longest answer there is: a list of a thousand live inputs."""
+
+REFUSALS: dict[int, type[ProviderError]] = {
+    401: errors.ProviderUnauthorized,
+    402: errors.ProviderPaymentRequired,
+    403: errors.ProviderNotEntitled,
+    409: errors.ProviderConflict,
+    429: errors.ProviderRateLimited,
+}
+"""What a refusal's status means unless the provider says otherwise: any other 4xx is a rejection."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a provider's error body says, read leniently by its ``wire`` module. ``faults`` point into our request."""
+
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+    faults: tuple[Fault, ...] = ()
+    kind: type[ProviderError] | None = None
+    """What this refusal means at this provider, where the status alone would be read wrongly."""
+    effect: Effect | None = None
+    """What the call may have done, where the status alone would be read wrongly."""
+    retry_after: float | None = None
+    """Seconds to wait, where the provider says so elsewhere than in ``Retry-After`` (which is preferred)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A provider's answer. ``body`` is the parsed JSON; None where there is none or it is not JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: JsonValue
+
+
+type Authorize = Callable[[bool], Mapping[str, SecretStr]]
+"""Gives the authentication headers; told True, it reads the secret anew first."""
+type Explain = Callable[[Answer], Explanation]
+
+
+class ProviderClient:
+    """Calls one provider. ``base_url`` without a trailing slash. Reused between calls, so that connections are."""
+
+    def __init__(self, provider: str, base_url: str, authorize: Authorize, explain: Explain) -> None:
+        self._provider = provider
+        self._base_url = base_url.rstrip("/")
+        self._authorize = authorize
+        self._explain = explain
+        self._client = httpx.Client(
+            verify=_trust(), follow_redirects=False, headers={"User-Agent": "headwater"}
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        *,
+        repeatable: bool,
+        json: JsonValue = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = ANSWER_SECONDS,
+        private: bool = False,
+    ) -> Answer:
+        """The provider's answer below 400; anything else is raised as the ``ProviderError`` that it means.
+
+        ``path`` is appended to the base address and must be quoted. ``json`` None sends no body. ``seconds`` bounds one
+        answer, the deadline bounds them all. ``repeatable``: see ``with_retries``. ``private`` says that the request
+        holds a secret of the caller's, so the provider's own words, which may repeat it, are not passed on.
+        A 401 is tried once more with the secret read anew.
+        """
+
+        def once(fresh: bool = False) -> Answer:
+            answer = self._exchange(method, path, deadline, json, headers or {}, seconds, fresh)
+            if answer.status >= 300:
+                raise self._refusal(answer, method, private)
+            return answer
+
+        def twice_if_unauthorized() -> Answer:
+            try:
+                return once()
+            except errors.ProviderUnauthorized:
+                return once(fresh=True)
+
+        return with_retries(twice_if_unauthorized, deadline, repeatable=repeatable)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        json: JsonValue,
+        headers: Mapping[str, str],
+        seconds: float,
+        fresh: bool,
+    ) -> Answer:
+        secret = {name: value.get_secret_value() for name, value in self._authorize(fresh).items()}
+        patience = min(seconds, deadline.remaining())
+        if patience <= 0:
+            raise self._silence(errors.ProviderUnavailable, Effect.NONE, "there was no time left to call it")
+        timeout = httpx.Timeout(patience, connect=min(CONNECT_SECONDS, patience))
+        try:
+            with self._client.stream(
+                method, self._base_url + path, json=json, headers={**headers, **secret}, timeout=timeout
+            ) as response:
+                body = _read(response, Deadline(patience))
+        # An exception's text holds the URL, and so may its cause: neither leaves this function.
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            failure = self._silence(errors.ProviderUnavailable, Effect.NONE, "it could not be reached")
+        except httpx.TransportError:
+            failure = self._no_answer(method, "it did not answer in time")
+        except httpx.HTTPError:
+            failure = self._no_answer(method, "its answer was unreadable")
+        else:
+            return Answer(response.status_code, response.headers, body)
+        raise failure
+
+    def _no_answer(self, method: str, what: str) -> ProviderError:
+        """To look at something leaves nothing in doubt; to do something does."""
+        if method == "GET":
+            return self._silence(errors.ProviderUnavailable, Effect.NONE, what)
+        return self._silence(errors.ProviderOutcomeUnknown, Effect.UNKNOWN, what)
+
+    def _silence(self, kind: type[ProviderError], effect: Effect, what: str) -> ProviderError:
+        return kind(f"{self._provider}: {what}.", effect=effect, upstream=Upstream(self._provider))
+
+    def _refusal(self, answer: Answer, method: str, private: bool) -> ProviderError:
+        told = self._explain(answer)
+        kind = told.kind or _meaning(answer.status)
+        effect = told.effect or _effect(answer.status, method)
+        wait = retry_after(answer.headers)
+        message = None if private else self._masked(told.message)
+        detail = f"{self._provider} answered {answer.status}" + (f": {message}" if message else ".")
+        return kind(
+            detail,
+            effect=effect,
+            retry_after=(told.retry_after if wait is None else wait) if kind.retryable else None,
+            faults=() if private else told.faults,
+            upstream=Upstream(self._provider, answer.status, told.code, told.request_id),
+        )
+
+    def _masked(self, message: str | None) -> str | None:
+        """The provider's words without the key that we sent, which they may repeat."""
+        for header in self._authorize(False).values():
+            for word in header.get_secret_value().split():
+                message = message.replace(word, MASK) if message and len(word) >= SHORTEST_KEY else message
+        return message
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Certificates are verified; reading the bundle of roots costs 0.1 s, so it is done once for all clients."""
+    return httpx.create_ssl_context()
+
+
+def _meaning(status: int) -> type[ProviderError]:
+    if status >= 500 or status < 400:
+        return errors.ProviderUnavailable
+    return REFUSALS.get(status, errors.ProviderRejected)
+
+
+def _effect(status: int, method: str) -> Effect:
+    """A 5xx may come after the work was done (a gateway's certainly does), unless nothing was asked to be done."""
+    return Effect.UNKNOWN if status >= 500 and method != "GET" else Effect.NONE
+
+
+def _read(response: httpx.Response, deadline: Deadline) -> JsonValue:
+    """The body as JSON; None where it is not. httpx bounds each read alone, so a dripping answer is bounded here."""
+    content = bytearray()
+    for chunk in response.iter_bytes():
+        content += chunk
+        if len(content) > ANSWER_BYTES or not deadline.remaining():
+            raise httpx.ReadTimeout("the answer does not end", request=response.request)
+    try:
+        body: JsonValue = loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return body
+
+
+def retry_after(headers: Mapping[str, Any]) -> float | None:
+    """Seconds to wait by ``Retry-After`` (RFC 9110: seconds or a date); None where it is absent or unreadable."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

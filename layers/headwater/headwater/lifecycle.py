@@ -1,0 +1,204 @@
+"""What happens to a stream that is there: read, renew, remove, attend to it. Pure over its ports."""
+
+from datetime import datetime
+from typing import Any
+
+from headwater import events
+from headwater.creation import ended, leased
+from headwater.deadline import Deadline
+from headwater.errors import CapabilityNotSupported, CreationInProgress, PreconditionFailed, StreamNotFound
+from headwater.events import Happened
+from headwater.ports import Caller, Parts, Stale
+from headwater.provider import Removal, Resource, Verb
+from headwater.records import Credentials, Record
+from headwater.sealing import seal_credentials, unseal_credentials
+from headwater.streams import OVER, State, Stream
+
+KEEP: None = None
+DROP = b""
+
+
+class Lifecycle:
+    """Acts on recorded streams of one provider."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    # -- what a caller asks for
+
+    def read(self, caller: Caller, stream_id: str, refresh: bool, deadline: Deadline) -> Stream:
+        """The stream; with ``refresh`` the provider is asked first. Raises ``StreamNotFound``, ``StreamEnded``."""
+        record = self._open(caller, stream_id)
+        if refresh and record.stream.provider_ref and record.stream.state is not State.FAILED:
+            record = self._refreshed(caller, record, deadline)
+        if record.stream.state in OVER:
+            raise ended(record)
+        return record.stream
+
+    def credentials(self, caller: Caller, stream_id: str) -> Credentials:
+        """Everything that opens the stream. Raises as ``read`` does, and ``CreationInProgress``."""
+        record = self._settled(caller, stream_id)
+        sealed = self._parts.store.credentials(stream_id)
+        return unseal_credentials(self._parts.vault, record, sealed)
+
+    def timeline(self, caller: Caller, stream_id: str) -> list[dict[str, Any]]:
+        """The stream's events of the last thirty days, oldest first, also when it is over."""
+        self._own(caller, stream_id)
+        return self._parts.store.timeline(stream_id)
+
+    def keep_alive(self, caller: Caller, stream_id: str, deadline: Deadline) -> Stream:
+        """The stream with its lease renewed. Raises ``CapabilityNotSupported`` where there are no leases."""
+        record = self._settled(caller, stream_id)
+        self._require(Verb.KEEPALIVE)
+        return self._renewed(caller, record, deadline).stream
+
+    def remove(self, caller: Caller, stream_id: str, deadline: Deadline) -> Removal:
+        """End the stream at its provider, then in the record. One that is over is left as it is."""
+        record = self._own(caller, stream_id)
+        if record.claim:
+            raise _still_creating(record, self._parts.clock())
+        if record.stream.state in OVER or record.stream.provider_ref is None:
+            return Removal()
+        return self._ended(caller, record, deadline, events.StreamDeleted, "deleted")
+
+    # -- what a stream needs
+
+    def attend(self, data: events.AttentionData, request_id: str, deadline: Deadline) -> None:
+        """Do what is due, unless that was done or no longer matters."""
+        record = self._parts.store.load(data.stream_id)
+        if record is None or record.claim or record.stream.state in OVER | {State.FAILED}:
+            return
+        caller = Caller(record.tenant, request_id)
+        if data.reason == "expire":
+            self._expire(caller, record, deadline)
+        elif data.beat is not None:
+            self._beat(caller, record, data.beat, deadline)
+
+    def _expire(self, caller: Caller, record: Record, deadline: Deadline) -> None:
+        expires_at = record.stream.expires_at
+        if expires_at and expires_at <= self._parts.clock():
+            self._ended(caller, record, deadline, events.StreamExpired, "expired")
+
+    def _beat(self, caller: Caller, record: Record, beat: int, deadline: Deadline) -> None:
+        """Renew once for each beat, however often it is told: the beat is recorded before the provider is called."""
+        lease = record.stream.lease
+        if lease is None or lease.beat >= beat:
+            return
+        stream = record.stream.model_copy(update={"lease": lease.model_copy(update={"beat": beat})})
+        try:
+            record = self._parts.store.update(record.model_copy(update={"stream": stream}))
+        except Stale:
+            return  # somebody else is at it, or the stream is being ended; the next beat comes in time
+        self._renewed(caller, record, deadline)
+
+    # -- steps
+
+    def _own(self, caller: Caller, stream_id: str) -> Record:
+        record = self._parts.store.load(stream_id)
+        theirs = record is None or record.tenant != caller.tenant
+        if record is None or theirs or record.stream.provider != self._parts.provider.name:
+            raise StreamNotFound("There is no stream of this id.")
+        return record
+
+    def _open(self, caller: Caller, stream_id: str) -> Record:
+        record = self._own(caller, stream_id)
+        if record.stream.state in OVER:
+            raise ended(record)
+        return record
+
+    def _settled(self, caller: Caller, stream_id: str) -> Record:
+        record = self._open(caller, stream_id)
+        if record.claim:
+            raise _still_creating(record, self._parts.clock())
+        if record.stream.state is State.FAILED:
+            raise ended(record)
+        return record
+
+    def _require(self, verb: Verb) -> None:
+        if verb not in self._parts.provider.verbs:
+            raise CapabilityNotSupported(f"{self._parts.provider.name} has no {verb}.")
+
+    def _refreshed(self, caller: Caller, record: Record, deadline: Deadline) -> Record:
+        resource = self._parts.provider.read(record.handle, self._in_time(deadline))
+        if resource is None:
+            return self._lost(caller, record)
+        seen = self._seen(record, resource)
+        if seen.stream.state in OVER | {State.FAILED}:
+            seen = seen.model_copy(update={"ended_at": self._parts.clock()})
+        if (seen.stream, seen.notes) == (record.stream, record.notes):
+            return record
+        kind = events.StreamStateChanged if seen.stream.state is not record.stream.state else None
+        return self._write(caller, record, seen, kind, self._told(record, resource))
+
+    def _seen(self, record: Record, resource: Resource) -> Record:
+        told = {
+            "ingest": [access.public() for access in resource.ingest],
+            "playback": [access.public() for access in resource.playback],
+        }
+        update: dict[str, Any] = {name: entries for name, entries in told.items() if entries}
+        update |= {
+            "state": resource.state,
+            "state_reason": resource.state_reason,
+            "provider_status": resource.provider_status,
+        }
+        stream = record.stream.model_copy(update=update)
+        return record.model_copy(update={"stream": stream, "notes": resource.notes})
+
+    def _told(self, record: Record, resource: Resource) -> bytes | None:
+        """The credentials that the provider told anew, sealed over those that are kept."""
+        told = Credentials(ingest=list(resource.ingest), playback=list(resource.playback))
+        if not told.secret:
+            return KEEP
+        sealed = self._parts.store.credentials(record.stream.id)
+        kept = unseal_credentials(self._parts.vault, record, sealed)
+        new = kept.replaced_by(told)
+        return KEEP if new == kept else seal_credentials(self._parts.vault, record, new)
+
+    def _renewed(self, caller: Caller, record: Record, deadline: Deadline) -> Record:
+        resource = self._parts.provider.renew(record.handle, self._in_time(deadline))
+        if resource is None:
+            self._lost(caller, record)
+            raise StreamNotFound("The provider no longer has this stream.")
+        renewed, lease = leased(resource, self._parts.clock()), record.stream.lease
+        if renewed and lease:
+            renewed = renewed.model_copy(update={"beat": lease.beat})
+        stream = record.stream.model_copy(update={"lease": renewed})
+        after = record.model_copy(update={"stream": stream, "notes": resource.notes})
+        return self._write(caller, record, after, None, self._told(record, resource))
+
+    def _lost(self, caller: Caller, record: Record) -> Record:
+        return self._over(caller, record, State.LOST, "not-at-provider", events.StreamLost)
+
+    def _ended(self, caller: Caller, record: Record, deadline: Deadline, kind: type[Happened], reason: str) -> Removal:
+        removal = self._parts.provider.remove(record.handle, self._in_time(deadline))
+        self._over(caller, record, State.ENDED, reason, kind)
+        return removal
+
+    def _over(self, caller: Caller, record: Record, state: State, reason: str, kind: type[Happened]) -> Record:
+        stream = record.stream.model_copy(update={"state": state, "state_reason": reason})
+        after = record.model_copy(update={"stream": stream, "ended_at": self._parts.clock()})
+        return self._write(caller, record, after, kind, DROP)
+
+    def _write(
+        self, caller: Caller, before: Record, after: Record, kind: type[Happened] | None, credentials: bytes | None
+    ) -> Record:
+        """Write what changed; with an event the version rises by one."""
+        event = None
+        if kind:
+            moment, version = self._parts.clock(), before.stream.version + 1
+            stream = after.stream.model_copy(update={"version": version, "updated_at": moment})
+            after = after.model_copy(update={"stream": stream})
+            previous = before.stream.state if kind is events.StreamStateChanged else None
+            event = events.happened(kind, stream, caller.tenant, caller.request_id, previous)
+        try:
+            return self._parts.store.update(after, event, credentials)
+        except Stale:
+            raise PreconditionFailed("The stream was changed by another request meanwhile.") from None
+
+    def _in_time(self, deadline: Deadline) -> Deadline:
+        return deadline.sooner(self._parts.settle_reserve)
+
+
+def _still_creating(record: Record, moment: datetime) -> CreationInProgress:
+    wait = (record.claim.free_at - moment).total_seconds() if record.claim else 0
+    return CreationInProgress("The stream is still being created.", retry_after=max(1, round(wait)))

@@ -1,0 +1,80 @@
+"""What the workflows need from outside. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from headwater.events import Happened
+from headwater.provider import AnyProvider
+from headwater.records import Record
+from headwater.streams import now
+
+
+class Stale(Exception):
+    """A conditional write was refused: the record is not as it was read."""
+
+
+class Store(Protocol):
+    """The table. Every write is conditional; records are read consistently."""
+
+    def claim(self, record: Record) -> Record | None:
+        """Put a new, claimed record; where there is one already, change nothing and return that."""
+
+    def load(self, stream_id: str) -> Record | None:
+        """The record as it is now."""
+
+    def update(self, record: Record, event: Happened | None = None, credentials: bytes | None = None) -> Record:
+        """Replace the record of this ``revision``, which rises; with its event and credentials in one transaction.
+
+        ``credentials`` None leaves those that are kept, empty removes them. Raises ``Stale``.
+        """
+
+    def settle(self, record: Record, event: Happened, credentials: bytes | None = None) -> Record:
+        """As ``update``, but on condition that this record's ``attempt`` still holds the claim. Raises ``Stale``."""
+
+    def credentials(self, stream_id: str) -> bytes | None:
+        """The sealed credentials; None where there are none."""
+
+    def timeline(self, stream_id: str) -> list[dict[str, Any]]:
+        """Every event of the last thirty days, oldest first: its type, and the detail as published."""
+
+
+class Vault(Protocol):
+    """Seals secrets for one stream; what is sealed for one cannot be unsealed for another."""
+
+    def seal(self, record: Record, plain: bytes) -> bytes:
+        """``plain``, readable only with the sealing key and this record's identity."""
+
+    def unseal(self, record: Record, sealed: bytes) -> bytes:
+        """What was sealed for this record."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a provider's function is made of. Seconds throughout."""
+
+    provider: AnyProvider
+    store: Store
+    vault: Vault
+    deployment: str
+    """Tells two deployments in one account apart, and never changes: every stream's id is derived from it."""
+    account: str
+    """The AWS account of this deployment."""
+    clock: Callable[[], datetime] = now
+    claim_margin: float = 5
+    """How long after its invocation's end a worker counts as dead."""
+    settle_reserve: float = 3
+    """What a provider call leaves of the invocation, to record what it did."""
+    landing: float = 20
+    """How long a request whose worker is dead may still be on its way into the provider."""
+    leased_lifetime: int = 3600
+    """How long a leased stream is held where its caller does not say."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks. ``request_id`` is of the API call or the bus event and ends up in the event."""
+
+    tenant: str
+    request_id: str

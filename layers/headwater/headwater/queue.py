@@ -1,0 +1,119 @@
+"""A provider's queue: what was asked over the bus, and what its streams need now."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+
+from headwater import telemetry
+from headwater.api import deadline_of
+from headwater.creation import Creation
+from headwater.deadline import Deadline
+from headwater.errors import (
+    CallerError,
+    Fault,
+    HeadwaterError,
+    InvalidRequest,
+    ProviderError,
+)
+from headwater.events import RequestData, StreamAttentionDue, StreamRequested
+from headwater.lifecycle import Lifecycle
+from headwater.ports import Caller, Parts
+from headwater.requests import check, faults_of, read_json, split_secrets
+
+PATIENCE = timedelta(hours=1)
+"""How long after a bus request its stream is still worth opening, where it does not say."""
+
+
+class Envelope(BaseModel):
+    """What we use of EventBridge's envelope."""
+
+    id: str
+    account: str
+    time: AwareDatetime
+    detail_type: str = Field(alias="detail-type")
+    detail: dict[str, Any]
+
+
+class Inbox:
+    """Takes a batch apart; a message that must come again is reported, and only that one."""
+
+    def __init__(self, parts: Parts, creation: Creation, lifecycle: Lifecycle) -> None:
+        self._parts = parts
+        self._creation = creation
+        self._lifecycle = lifecycle
+
+    def receive(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """SQS batch → its partial answer. A failed message becomes visible again, and in the end a dead letter."""
+        deadline = deadline_of(context)
+        processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+        answer = process_partial_response(event, lambda record: self._one(record, deadline), processor, context=context)
+        return dict(answer)
+
+    def _one(self, record: SQSRecord, deadline: Deadline) -> None:
+        try:
+            self._take(record.body, deadline)
+        except HeadwaterError as error:
+            told = {"code": error.code, "detail": error.detail, "message_id": record.message_id}
+            if _final(error):
+                telemetry.logger().info("refused", extra=told)
+                return
+            telemetry.logger().warning("again later", extra=told)
+            raise
+        except Exception as error:
+            telemetry.failure("unforeseen", error)
+            raise
+
+    def _take(self, body: str, deadline: Deadline) -> None:
+        envelope = Envelope.model_validate(read_json(body))
+        if envelope.detail_type == "StreamAttentionDue":
+            command = StreamAttentionDue.model_validate(envelope.detail)
+            self._lifecycle.attend(command.data, envelope.id, deadline)
+        else:
+            self._requested(envelope, deadline)
+
+    def _requested(self, envelope: Envelope, deadline: Deadline) -> None:
+        tenant = f"aws:{envelope.account}"
+        try:
+            asked = StreamRequested.model_validate(envelope.detail)
+        except ValidationError as error:
+            refused = InvalidRequest("The StreamRequested event is not of its schema.", faults=tuple(faults_of(error)))
+            self._creation.refuse(Caller(tenant, envelope.id), envelope.id, None, refused)
+            return
+        own = envelope.account == self._parts.account
+        caller = Caller(asked.tenant if own and asked.tenant else tenant, envelope.id)
+        self._open(caller, asked.data, envelope, deadline)
+
+    def _open(self, caller: Caller, asked: RequestData, envelope: Envelope, deadline: Deadline) -> None:
+        key = asked.idempotency_key or envelope.id
+        latest = asked.deadline or envelope.time + PATIENCE
+        try:
+            if datetime.now(UTC) > latest:
+                raise InvalidRequest("The deadline of this request has passed.", faults=(_LATE,))
+            wanted = check(_raw(envelope), self._parts.provider.options_type)
+            if split_secrets(wanted.options)[1]:
+                raise InvalidRequest("A secret may not travel over the bus: open this stream by the API.")
+        except CallerError as error:
+            self._creation.refuse(caller, key, None, error)
+            return
+        opened = self._creation.provision(caller, key, wanted, deadline, origin="bus")
+        if not opened.replayed:
+            telemetry.count("StreamProvisioned", self._parts.provider.name)
+
+
+def _final(error: HeadwaterError) -> bool:
+    """Whether to try again would change nothing; what was refused is recorded and announced by then."""
+    if isinstance(error, ProviderError):
+        return not error.transient
+    return isinstance(error, CallerError) and not error.retryable
+
+
+_LATE = Fault("/data/deadline", "deadline_passed", "The deadline has passed.")
+
+
+def _raw(envelope: Envelope) -> dict[str, Any]:
+    """The request as it was sent: with exact numbers, for its fingerprint."""
+    request: dict[str, Any] = envelope.detail["data"].get("request", {})
+    return request

@@ -1,0 +1,190 @@
+"""What a caller asks for: read, checked with all its faults at once, and told apart from another request. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Context, Decimal, InvalidOperation
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Secret,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+
+from headwater.errors import Fault, InvalidRequest, MalformedBody
+from headwater.provider import Options
+
+BODY_BYTES = 64_000
+KEY_CHARACTERS = 255
+MASK = "***"
+
+MetadataKey = Annotated[str, Field(min_length=1, max_length=128)]
+MetadataValue = Annotated[str, Field(max_length=1024)]
+
+
+class CreateRequest(BaseModel):
+    """What every provider understands; ``options`` is the provider's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = Field(default_factory=dict)
+    max_lifetime_seconds: Annotated[int, Field(ge=60, le=30 * 86_400)] | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A request that was found valid."""
+
+    common: CreateRequest
+    options: Options
+    fingerprint: str
+
+    @property
+    def public_options(self) -> dict[str, JsonValue]:
+        """The options as they were given, secrets masked."""
+        return split_secrets(self.options)[0]
+
+
+def parse(body: str, options_type: Any) -> Wanted:
+    """The request in a JSON body of at most ``BODY_BYTES``.
+
+    Raises ``MalformedBody`` where it is no JSON object, ``InvalidRequest`` with every fault where it is a wrong one.
+    """
+    return check(read_json(body), options_type)
+
+
+def check(body: dict[str, Any], options_type: Any) -> Wanted:
+    """The request in ``body``, a JSON object with its floating-point numbers as ``Decimal``."""
+    plain = {"options": {}} | _floats(body)
+    try:
+        common = _model(options_type).model_validate(plain)
+    except ValidationError as error:
+        faults = tuple(faults_of(error, plain))
+        raise InvalidRequest(f"The request has {len(faults)} fault(s).", faults=faults) from None
+    return Wanted(common, common.options, fingerprint(body))  # type: ignore[attr-defined] # _model gave it this field
+
+
+@cache
+def _model(options_type: Any) -> type[CreateRequest]:
+    """``CreateRequest`` with the provider's options as one more field, so that one validation finds all faults."""
+    return create_model("Request", __base__=CreateRequest, options=(options_type, ...))
+
+
+def read_json(body: str) -> dict[str, Any]:
+    """``body`` as a JSON object, its numbers exact. Raises ``MalformedBody``."""
+    try:
+        value = json.loads(body, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_object)
+        json.dumps(value, ensure_ascii=False, default=str).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError, InvalidOperation):
+        raise MalformedBody("The body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise MalformedBody("The body is JSON, but not an object.")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A member that is there twice has no one meaning."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a member is there twice")
+    return members
+
+
+def fingerprint(body: dict[str, Any]) -> str:
+    """What tells one request from another: the JSON as it was sent, whatever its key order and number form.
+
+    Over the body and never over a model with defaults: a deployment must not turn a replay into a conflict.
+    """
+    canonical = json.dumps(_canonical(body), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """``value`` with each number in the one form that its equals share; a number is no string with its digits."""
+    if isinstance(value, dict):
+        return {key: _canonical(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_canonical(member) for member in value]
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        exact = Context(prec=BODY_BYTES)
+        return {"number": str(Decimal(value).normalize(exact))}
+    return value
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _floats(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_floats(member) for member in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def faults_of(error: ValidationError, body: JsonValue = None) -> Iterator[Fault]:
+    """Each fault with its pointer into ``body`` (as pydantic names the place, without one); never a value from it."""
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        yield Fault(pointer(each["loc"], body), each["type"], each["msg"])
+
+
+def pointer(location: tuple[int | str, ...], body: JsonValue) -> str:
+    """The RFC 6901 pointer of a place in ``body``; what pydantic adds for its own unions is no place there."""
+    if body is None:
+        return "".join(f"/{step}" for step in location)
+    here: Any = body
+    steps: list[str] = []
+    for number, step in enumerate(location):
+        last = number == len(location) - 1
+        if isinstance(here, dict) and (step in here or (last and step != "[key]")):
+            here = here.get(step)
+        elif isinstance(here, list) and isinstance(step, int) and step < len(here):
+            here = here[step]
+        else:
+            continue
+        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{step}" for step in steps)
+
+
+def split_secrets(options: Options) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """What was given, masked; and each secret value in it by its pointer."""
+    secrets: dict[str, JsonValue] = {}
+    return _mask(options.model_dump(mode="python", exclude_unset=True), "", secrets), secrets
+
+
+def _mask(value: Any, at: str, secrets: dict[str, JsonValue]) -> Any:
+    if isinstance(value, Secret | SecretStr):
+        secrets[at] = value.get_secret_value()
+        return MASK
+    if isinstance(value, dict):
+        return {key: _mask(member, f"{at}/{key}", secrets) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mask(member, f"{at}/{index}", secrets) for index, member in enumerate(value)]
+    return value
+
+
+def join_secrets(public: dict[str, JsonValue], secrets: dict[str, JsonValue], options_type: Any) -> Options:
+    """The options that ``split_secrets`` took apart."""
+    options: Options = TypeAdapter(options_type).validate_python(_fill(public, "", secrets))
+    return options
+
+
+def _fill(value: JsonValue, at: str, secrets: dict[str, JsonValue]) -> JsonValue:
+    if at in secrets:
+        return secrets[at]
+    if isinstance(value, dict):
+        return {key: _fill(member, f"{at}/{key}", secrets) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_fill(member, f"{at}/{index}", secrets) for index, member in enumerate(value)]
+    return value

@@ -1,0 +1,224 @@
+"""The table: one item for a stream, one for its credentials, one for each of its events."""
+
+import hashlib
+import json
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from headwater.events import Happened
+from headwater.ports import Stale
+from headwater.records import Record
+from headwater.streams import Stream, milliseconds
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SHARDS = 8
+EVENT_DAYS = 30
+LISTED = frozenset(
+    {
+        *("id", "provider", "provider_ref", "name", "state", "state_reason", "provider_status", "metadata"),
+        *("version", "created_at", "updated_at", "expires_at", "href"),
+    }
+)
+"""What ``GET /streams`` shows of a stream."""
+
+type Item = dict[str, Any]
+
+_ABSENT = "attribute_not_exists(pk)"
+
+
+class Table:
+    """The DynamoDB table as the workflows see it; ``client`` with deadlines and retries of its own."""
+
+    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def claim(self, record: Record) -> Record | None:
+        """See ``ports.Store``. One write; where it is refused, the answer brings the record that is there."""
+        try:
+            self._client.put_item(
+                TableName=self._name,
+                Item=to_attributes(stream_item(record)),
+                ConditionExpression=_ABSENT,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as refused:
+            # ReturnValuesOnConditionCheckFailure brings it; botocore's stubs do not know.
+            existing: Any = refused.response
+            return record_of(from_attributes(existing["Item"]))
+        return None
+
+    def load(self, stream_id: str) -> Record | None:
+        """See ``ports.Store``: a consistent read."""
+        item = self._get(stream_id, "STREAM")
+        return record_of(item) if item else None
+
+    def credentials(self, stream_id: str) -> bytes | None:
+        """See ``ports.Store``."""
+        item = self._get(stream_id, "CREDENTIALS")
+        return bytes(item["sealed"]) if item else None
+
+    def timeline(self, stream_id: str) -> list[dict[str, Any]]:
+        """See ``ports.Store``."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
+            ExpressionAttributeValues=to_attributes({":pk": f"STREAM#{stream_id}", ":event": "EVENT#"}),
+        )
+        items = (from_attributes(item) for page in pages for item in page["Items"])
+        return [{"type": item["type"], **json.loads(item["detail"])} for item in items]
+
+    def update(self, record: Record, event: Happened | None = None, credentials: bytes | None = None) -> Record:
+        """See ``ports.Store``."""
+        condition = {"ConditionExpression": "revision = :revision"}
+        values = {":revision": record.revision}
+        return self._replace(record, condition, values, event, credentials)
+
+    def settle(self, record: Record, event: Happened, credentials: bytes | None = None) -> Record:
+        """See ``ports.Store``. The client token makes a repetition of this very attempt harmless."""
+        condition = {
+            "ConditionExpression": "#claim.#attempt = :attempt AND revision = :revision",
+            "ExpressionAttributeNames": {"#claim": "claim", "#attempt": "attempt"},
+        }
+        values = {":attempt": record.attempt, ":revision": record.revision}
+        return self._replace(record, condition, values, event, credentials)
+
+    def _replace(
+        self,
+        record: Record,
+        condition: dict[str, Any],
+        values: Item,
+        event: Happened | None,
+        credentials: bytes | None,
+    ) -> Record:
+        after = record.model_copy(update={"revision": record.revision + 1})
+        conditional = {**condition, "ExpressionAttributeValues": to_attributes(values)}
+        put: dict[str, Any] = {"TableName": self._name, "Item": to_attributes(stream_item(after)), **conditional}
+        others = [*self._event_put(event), *self._credentials_write(record, credentials)]
+        try:
+            if others:
+                self._transact([{"Put": put}, *others], f"{record.stream.id}#{after.revision}#{record.attempt}")
+            else:
+                self._client.put_item(**put)
+        except ClientError as error:
+            if _refused(error):
+                raise Stale from None
+            raise
+        return after
+
+    def _transact(self, writes: list[Any], token: str) -> None:
+        self._client.transact_write_items(
+            TransactItems=writes, ClientRequestToken=hashlib.sha256(token.encode()).hexdigest()[:36]
+        )
+
+    def _event_put(self, event: Happened | None) -> list[Any]:
+        if event is None:
+            return []
+        put = {"TableName": self._name, "Item": to_attributes(event_item(event)), "ConditionExpression": _ABSENT}
+        return [{"Put": put}]
+
+    def _credentials_write(self, record: Record, sealed: bytes | None) -> list[Any]:
+        # No condition of its own: the stream item's, in the same transaction, stands for both.
+        if sealed is None:
+            return []
+        key = {"pk": f"STREAM#{record.stream.id}", "sk": "CREDENTIALS"}
+        if not sealed:
+            return [{"Delete": {"TableName": self._name, "Key": to_attributes(key)}}]
+        return [{"Put": {"TableName": self._name, "Item": to_attributes(key | {"sealed": sealed})}}]
+
+    def _get(self, stream_id: str, sort: str) -> Item | None:
+        answer = self._client.get_item(
+            TableName=self._name,
+            Key=to_attributes({"pk": f"STREAM#{stream_id}", "sk": sort}),
+            ConsistentRead=True,
+        )
+        item = answer.get("Item")
+        if item is None:
+            return None
+        plain = from_attributes(item)
+        expires = plain.get("expires")
+        # Time to live is for storage only: what it has not removed yet is gone for a reader.
+        return None if expires is not None and expires <= datetime.now(UTC).timestamp() else plain
+
+
+def _refused(error: ClientError) -> bool:
+    """Whether a condition was not met, or another transaction was at the same item, which comes to the same."""
+    if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+        return True
+    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+    return any(reason.get("Code") in {"ConditionalCheckFailed", "TransactionConflict"} for reason in reasons)
+
+
+def shard(stream_id: str) -> int:
+    """Which of the shards an id falls into; the same for ever."""
+    return zlib.crc32(stream_id.encode()) % SHARDS
+
+
+def stream_item(record: Record) -> Item:
+    """The record as an item: the keys of its indexes as attributes, everything else as one JSON document."""
+    stream = record.stream
+    item: Item = {
+        "pk": f"STREAM#{stream.id}",
+        "sk": "STREAM",
+        "record": record.model_dump_json(exclude={"request_secrets"}),
+        "revision": record.revision,
+        "state": stream.state.value,
+        "provider": stream.provider,
+        "request_secrets": record.request_secrets,
+        "expires": int(record.expires.timestamp()) if record.expires else None,
+        **_index_keys(record),
+    }
+    if record.claim:
+        item["claim"] = {"attempt": record.claim.attempt, "until": milliseconds(record.claim.until)}
+    return {name: value for name, value in item.items() if value is not None}
+
+
+def _index_keys(record: Record) -> Item:
+    stream, keys = record.stream, {}
+    if not record.claim:
+        keys["tenant_shard"] = f"{record.tenant}#{shard(stream.id)}"
+        keys["created_id"] = f"{stream.created_at.isoformat(timespec='milliseconds')}#{stream.id}"
+        keys["listed"] = stream.model_dump_json(include=set(LISTED))
+    if stream.provider_ref:
+        keys["provider_ref"] = f"{stream.provider}#{stream.provider_ref}"
+    if record.due_at:
+        keys["due_shard"] = f"DUE#{shard(stream.id)}"
+        keys["due_at"] = record.due_at.isoformat(timespec="milliseconds")
+    return keys
+
+
+def event_item(event: Happened) -> Item:
+    """The event as an item: exactly the detail that is published, for thirty days."""
+    stream: Stream = event.data.stream
+    return {
+        "pk": f"STREAM#{stream.id}",
+        "sk": f"EVENT#{event.sequence:010}",
+        "type": type(event).__name__,
+        "detail": event.model_dump_json(),
+        "expires": int((event.occurred_at + timedelta(days=EVENT_DAYS)).timestamp()),
+    }
+
+
+def record_of(item: Item) -> Record:
+    """The record that ``stream_item`` laid out."""
+    secrets = item.get("request_secrets")
+    record = Record.model_validate_json(item["record"])
+    return record.model_copy(update={"request_secrets": bytes(secrets) if secrets else None})
+
+
+def to_attributes(item: Item) -> Any:
+    """A plain item in DynamoDB's typed form."""
+    serialize = TypeSerializer().serialize
+    return {name: serialize(value) for name, value in item.items()}
+
+
+def from_attributes(attributes: Any) -> Item:
+    """A plain item from DynamoDB's typed form; numbers come back whole, binaries as bytes-like."""
+    deserialize = TypeDeserializer().deserialize
+    return {name: deserialize(value) for name, value in attributes.items()}

@@ -1,0 +1,50 @@
+"""The simulated HTTP providers: Cloudflare Stream, Overshoot (both generations) and pyannoteAI on one port."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from local.door import Clock, serve, side_by_side
+from local.simulators.cloudflare import Cloudflare
+from local.simulators.overshoot import Overshoot
+from local.simulators.pyannote import Pyannote
+
+
+@dataclass(frozen=True)
+class Simulators:
+    """The running providers. Each has a `door` (calls, faults) and `settings`; they share the clock."""
+
+    url: str
+    clock: Clock
+    cloudflare: Cloudflare
+    overshoot: Overshoot
+    pyannote: Pyannote
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """The base address of each interface, as the product is to be given it."""
+        return {
+            "cloudflare": f"{self.url}/cloudflare/client/v4",
+            "overshoot": f"{self.url}/overshoot/v1beta",
+            "overshoot-v0.2": f"{self.url}/overshoot/v0.2",
+            "pyannote": f"{self.url}/pyannote",
+        }
+
+    def reset(self) -> None:
+        """At all three. Settings and clock stay."""
+        for provider in (self.cloudflare, self.overshoot, self.pyannote):
+            provider.door.reset()
+
+    def violations(self) -> list[str]:
+        """Answers of any of the three that broke a contract unasked: always to be empty."""
+        doors = (self.cloudflare.door, self.overshoot.door, self.pyannote.door)
+        return [violation for door in doors for violation in door.violations]
+
+
+@contextmanager
+def simulators(port: int = 0) -> Iterator[Simulators]:
+    """Serves them on 127.0.0.1 until the block ends. Port 0 takes a free one."""
+    clock = Clock()
+    cloudflare, overshoot, pyannote = Cloudflare(clock), Overshoot(clock), Pyannote(clock)
+    with serve(side_by_side([cloudflare.door, overshoot.door, pyannote.door]), port) as url:
+        yield Simulators(url, clock, cloudflare, overshoot, pyannote)
