@@ -8,7 +8,7 @@ export PYTHONPATH := functions:layers/headwater:.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 
-.PHONY: help demo up down test check unit stack contracts pins clean
+.PHONY: help demo up down test check unit stack contracts republish pins clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ test: setup check unit stack ## everything, on a fresh machine too
 check: .venv/ready .venv-deploy/ready ## format, lint, types, the template
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy functions layers/headwater/headwater local tests
+	$(BIN)/mypy functions layers/headwater/headwater local tools tests
 	$(BIN)/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-deploy/bin/sam validate --lint
 
@@ -39,6 +39,9 @@ stack: setup ## the deployed system, over real HTTP
 
 contracts: .venv/ready ## write the generated files anew: event schemas, capabilities
 	$(BIN)/python -m local.generate
+
+republish: .venv/ready ## put recorded events on the bus again: STACK=headwater SINCE=2026-11-20T08:00:00Z
+	@$(BIN)/python -m tools.republish "$(STACK)" "$(SINCE)"
 
 # -- three environments, since the tools pin different versions of the same packages
 

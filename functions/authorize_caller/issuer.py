@@ -41,7 +41,7 @@ class IssuerKeys(PyJWKClient):
         cooldown: float = COOLDOWN_SECONDS,
         retry: float = RETRY_SECONDS,
     ) -> None:
-        if not _believable(issuer, local=True):
+        if not believable(issuer, local=True):
             raise Misconfigured("The issuer's address is not https.")
         configuration = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
         super().__init__(configuration, lifespan=lifespan, timeout=seconds, cooldown_duration=cooldown)
@@ -82,7 +82,7 @@ class IssuerKeys(PyJWKClient):
         if configuration.get("issuer") != self.issuer:  # section 4.3: it must be the same to the letter
             raise Misconfigured("The issuer's configuration names another issuer.")
         address = configuration.get("jwks_uri")
-        if not isinstance(address, str) or not _believable(address, local=urlsplit(self.issuer).hostname == LOCAL):
+        if not isinstance(address, str) or not believable(address, local=urlsplit(self.issuer).hostname == LOCAL):
             raise Misconfigured("The issuer's configuration gives no https address for its keys.")
         return address
 
@@ -117,7 +117,7 @@ def _content(response: HTTPResponse, deadline: Deadline) -> bytes:
     return bytes(content)
 
 
-def _believable(address: str, *, local: bool) -> bool:
+def believable(address: str, *, local: bool) -> bool:
     """Whether nobody can have changed what is read there: TLS, or a machine that asks itself."""
     parts = urlsplit(address)
     itself = local and parts.scheme == "http" and parts.hostname == LOCAL

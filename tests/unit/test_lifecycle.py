@@ -128,11 +128,13 @@ def test_a_refresh_that_finds_another_state_records_and_announces_it() -> None:
     assert (event["data"]["previous_state"], event["sequence"]) == ("ready", 2)
 
 
-def test_a_refresh_that_finds_another_word_for_the_state_announces_it() -> None:
+def test_a_refresh_that_finds_another_word_for_the_same_state_records_it_and_announces_nothing() -> None:
     world = Standing()
     world.provider.provider_status = "finer"
-    assert world.read(refresh=True).provider_status == "finer"
-    assert world.kinds() == ["StreamCreated", "StreamStateChanged"]
+    stream = world.read(refresh=True)
+    assert (stream.provider_status, stream.version) == ("finer", 1)
+    assert world.read() == stream
+    assert world.kinds() == ["StreamCreated"]
 
 
 def test_what_the_provider_does_not_tell_again_is_kept() -> None:
@@ -544,14 +546,6 @@ def test_a_removal_whose_worker_died_is_finished_by_the_next() -> None:
     world.remove()
     assert world.record().stream.state is State.ENDED
     assert world.kinds() == ["StreamCreated", "StreamDeleted"]
-
-
-def test_a_removal_that_met_another_worker_still_ends_the_stream() -> None:
-    world = Standing(Unfindable())
-    world.provider.meanwhile("remove", lambda: world.beat(1))
-    world.remove()
-    assert world.provider.alive == {}
-    assert world.record().stream.state in {State.ENDED, State.LOST}
 
 
 def test_a_removal_that_met_a_mere_write_is_no_failed_precondition() -> None:

@@ -37,7 +37,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-TYPE_BASE = "https://headwater.dev/problems/"
+TYPE_BASE = "urn:headwater:problem:"
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,7 @@ class ProviderClient:
         self._base_url = base_url.rstrip("/")
         self._authorize = authorize
         self._explain = explain
-        self._client = httpx.Client(
-            verify=_trust(), follow_redirects=False, headers={"User-Agent": "headwater"}
-        )
+        self._client = httpx.Client(verify=_trust(), follow_redirects=False, headers={"User-Agent": "headwater"})
 
     def call(
         self,
