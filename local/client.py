@@ -25,7 +25,7 @@ class SignedClient:
         text = body if isinstance(body, str | None) else json.dumps(body)
         request = AWSRequest(method, self._api_url + path, data=text, headers=dict(headers or {}))
         self._signer.add_auth(request)
-        return self._client.request(method, request.url, content=text, headers=dict(request.headers))
+        return self._client.request(method, self._api_url + path, content=text, headers=dict(request.headers))
 
     def create(self, provider: str, key: str, body: Any = None) -> httpx.Response:
         """Open a stream."""

@@ -1,4 +1,4 @@
-"""The whole system on this machine: the emulator and the simulators started, the template built and deployed to them."""
+"""The whole system on this machine: emulator and simulators started, the template built and deployed to them."""
 
 import hashlib
 import json
@@ -67,7 +67,7 @@ class Ports:
     def chosen(cls) -> "Ports":
         """Those named by EMULATOR_PORT, SIMULATORS_PORT and KINESIS_VIDEO_PORT; free ones for the others."""
         names = ("EMULATOR_PORT", "SIMULATORS_PORT", "KINESIS_VIDEO_PORT")
-        given = (int(os.environ.get(name, 0)) for name in names)
+        given = (int(os.environ.get(name) or 0) for name in names)
         return cls(*(port or free for port, free in zip(given, free_ports(3), strict=True)))
 
 
@@ -108,7 +108,7 @@ class LocalCloud:
         simulators = at.simulators_url if isinstance(at, Cloud) else url(at.simulators)
         kinesis_video = at.kinesis_video_url if isinstance(at, Cloud) else url(at.kinesis_video)
         with step("deploying the template (sam deploy)"):
-            deploy(endpoint, _addresses(simulators, kinesis_video) | parameters, self._folder)
+            deploy(endpoint, {**_addresses(simulators, kinesis_video), **parameters}, self._folder)
         cloud = _described(endpoint, simulators, kinesis_video)
         with step("storing the providers' secrets"):
             _seed(cloud)
@@ -201,7 +201,7 @@ def _sam(*arguments: str, log: Path, environment: Mapping[str, str] | None = Non
     path = f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"
     settings = {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", **(environment or {})}
     with log.open("wb") as out:
-        done = subprocess.run(command, cwd=ROOT, env=settings, stdout=out, stderr=subprocess.STDOUT)
+        done = subprocess.run(command, cwd=ROOT, env=settings, stdout=out, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         raise RuntimeError(f"sam {arguments[0]} failed:\n{log.read_text(errors='replace')[-3000:]}")
 

@@ -37,7 +37,8 @@ class Running:
 
     def alive(self) -> bool:
         """Whether it still runs, and its number was not given to another program meanwhile."""
-        told = subprocess.run(["ps", "-o", "stat=,command=", "-p", str(self.pid)], capture_output=True, text=True)
+        command = ["ps", "-o", "stat=,command=", "-p", str(self.pid)]
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
         return self.executable in told.stdout and not told.stdout.lstrip().startswith("Z")
 
 

@@ -89,7 +89,7 @@ class Listing:
         self._table = table
 
     def page(self, asked: Query) -> Page:
-        """At most ``limit`` streams. A page may be short, even empty, and still have a cursor: what is read is bounded."""
+        """At most ``limit`` streams; it may be short, even empty, and still have a cursor: what is read is bounded."""
         shards = [self._shard(asked, number) for number in range(SHARDS)]
         # Beyond the last one read of a shard that has more, the merged order is not known.
         horizon = max((items[-1]["created_id"] for items, more in shards if more), default="")

@@ -490,7 +490,7 @@ class TestASilentIssuerIsNotTheCallersFault:
         )
 
     def test_it_is_asked_again_soon(self, issuer: OidcIssuer) -> None:
-        checking = verifier(issuer, retry=3 * MOMENT)
+        checking = verifier(issuer, retry=3 * MOMENT, cooldown=60)
         token = Token(issuer.token())
         issuer.answers[CONFIGURATION] = Answer(503)
         for _ in range(5):

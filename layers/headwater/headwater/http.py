@@ -154,7 +154,9 @@ class ProviderClient:
         kind = told.kind or _meaning(answer.status)
         effect = told.effect or _effect(answer.status, method)
         wait = retry_after(answer.headers)
-        message = None if private else self._masked(told.message)
+        # A key that was refused may be one that we no longer hold and could not mask.
+        quiet = private or kind is errors.ProviderUnauthorized
+        message = None if quiet else self._masked(told.message)
         detail = f"{self._provider} answered {answer.status}" + (f": {message}" if message else ".")
         return kind(
             detail,
