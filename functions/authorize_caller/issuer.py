@@ -28,8 +28,8 @@ class IssuerKeys(PyJWKClient):
 
     They are kept ``lifespan`` seconds. A key id that is not among them has them fetched anew, but not within
     ``cooldown`` seconds of the last time it did, nor of a failure to: nobody makes us hammer the issuer by inventing
-    key ids. While there are none at all, a failed fetch is repeated after ``retry`` seconds. A fetch is two calls of
-    at most ``seconds`` each. Raises ``Misconfigured`` unless the issuer is https, or http on this very machine.
+    key ids. While there are none at all, a failed fetch is repeated after ``retry`` seconds. A fetch is two calls,
+    each given ``seconds``. Raises ``Misconfigured`` unless the issuer is https, or http on this very machine.
     """
 
     def __init__(

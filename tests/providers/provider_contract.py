@@ -99,6 +99,16 @@ class FakeSecret[S]:
         self._remembered = self._stored = self._refused
 
 
+def applies_if(attribute: str) -> pytest.MarkDecorator:
+    """A question for those providers alone whose contract declares ``attribute``: conftest asks no other."""
+    return pytest.mark.applies(attribute=attribute, wanted=True)
+
+
+def applies_unless(attribute: str) -> pytest.MarkDecorator:
+    """A question for those that do not declare it."""
+    return pytest.mark.applies(attribute=attribute, wanted=False)
+
+
 class ProviderContract:
     """What is asked of every provider. Docstrings below an attribute say what to declare."""
 
@@ -124,6 +134,13 @@ class ProviderContract:
     """How far the door's clock has to move until a creation or removal that was accepted is done."""
     overrun_seconds: ClassVar[float] = 0.3
     """How late a call may end whose provider hangs: scheduling only, unless the client cannot be timed per call."""
+
+    says_how_long_to_wait: ClassVar[bool] = True
+    """Whether ``slow_down`` can come with ``wait_header``."""
+    takes_secret: ClassVar[bool] = True
+    """Whether we hold a secret for the provider; False where it trusts the function's own role."""
+    takes_private_options: ClassVar[bool] = False
+    """Whether an option of its holds a secret of the caller's."""
 
     @staticmethod
     def rejection(text: str) -> Refusal:
@@ -198,9 +215,8 @@ class ProviderContract:
         door.reset()
         assert provider.read(handle(order, created), Deadline(PATIENT)) is None
 
+    @applies_if("removes")
     def test_removing_twice_leaves_nothing(self, provider: AnyProvider, door: Door, order: Order[Any]) -> None:
-        if not self.removes:
-            pytest.skip("the provider has no removal")
         created = provider.create(order, Deadline(PATIENT))
         self.settled(door)
         for _ in range(2):
@@ -209,11 +225,10 @@ class ProviderContract:
             assert list(door.resources()) == []
         assert provider.read(handle(order, created), Deadline(PATIENT)) is None
 
+    @applies_unless("removes")
     def test_a_provider_without_removal_is_not_called_and_what_remains_is_said(
         self, provider: AnyProvider, door: Door, order: Order[Any]
     ) -> None:
-        if self.removes:
-            pytest.skip("the provider has a removal")
         created = provider.create(order, Deadline(PATIENT))
         calls = len(door.calls())
         assert provider.remove(handle(order, created), Deadline(PATIENT)).remains
@@ -237,20 +252,17 @@ class ProviderContract:
         provider.create(order, Deadline(PATIENT))
         assert provider.find(an_order(provider, order.options), Deadline(PATIENT)) is None
 
-    def test_the_same_order_twice_is_one_resource_where_it_is_guarded(
+    def test_the_same_order_twice_is_one_resource_only_where_it_is_guarded(
         self, provider: AnyProvider, door: Door, order: Order[Any]
     ) -> None:
         first = provider.create(order, Deadline(PATIENT))
-        if not provider.guarded:
-            pytest.skip("the provider has no guard against duplicates")
         second = provider.create(order, Deadline(PATIENT))
-        assert second.ref == first.ref
+        assert (second.ref == first.ref) is provider.guarded
         assert reveal_a_secret([*second.ingest, *second.playback]) == self.hands_out_secrets
-        assert len(door.resources()) == 1
+        assert len(door.resources()) == (1 if provider.guarded else 2)
 
+    @applies_if("renews")
     def test_renewing_keeps_what_there_is(self, provider: AnyProvider, door: Door, order: Order[Any]) -> None:
-        if Verb.KEEPALIVE not in provider.verbs:
-            pytest.skip("the provider has no leases")
         created = provider.create(order, Deadline(PATIENT))
         renewed = provider.renew(handle(order, created), Deadline(PATIENT))
         assert renewed
@@ -260,11 +272,10 @@ class ProviderContract:
         assert self.renews
         assert len(door.calls(self.renews)) == 1
 
+    @applies_if("renews")
     def test_what_the_provider_no_longer_has_cannot_be_renewed(
         self, provider: AnyProvider, door: Door, order: Order[Any]
     ) -> None:
-        if Verb.KEEPALIVE not in provider.verbs:
-            pytest.skip("the provider has no leases")
         created = provider.create(order, Deadline(PATIENT))
         door.reset()
         assert provider.renew(handle(order, created), Deadline(PATIENT)) is None
@@ -306,21 +317,20 @@ class ProviderContract:
         error = failure_of(lambda: provider.create(order, Deadline(BRIEF)))
         assert "the made-up reason" in error.detail + "".join(fault.detail for fault in error.faults)
 
+    @applies_if("takes_private_options")
     def test_the_provider_s_words_are_withheld_where_they_may_repeat_a_secret(
         self, provider: AnyProvider, door: Door, private_options: Options | None
     ) -> None:
-        if private_options is None:
-            pytest.skip("no option holds a secret")
         strike(door, self.creates, self.rejection("cannot use canary-of-the-caller"))
         error = failure_of(lambda: provider.create(an_order(provider, private_options), Deadline(BRIEF)))
         assert type(error) is self.rejection("").error
         assert error.faults == ()
 
+    @applies_if("takes_private_options")
     def test_options_that_hold_secrets_show_none(self, private_options: Options | None) -> None:
-        if private_options is None:
-            pytest.skip("no option holds a secret")
         assert CANARY not in f"{private_options!r}{private_options.model_dump(mode='json')}"
 
+    @applies_if("says_how_long_to_wait")
     def test_a_wait_that_does_not_fit_is_told(self, provider: AnyProvider, door: Door, order: Order[Any]) -> None:
         strike(door, self.creates, self.waiting("30"))
         started = time.monotonic()
@@ -330,6 +340,7 @@ class ProviderContract:
         assert time.monotonic() - started < BRIEF
         assert len(door.calls(self.creates)) == 1
 
+    @applies_if("says_how_long_to_wait")
     def test_a_wait_that_fits_is_waited(self, provider: AnyProvider, door: Door, order: Order[Any]) -> None:
         strike(door, self.creates, self.waiting("0.3"), times=1)
         started = time.monotonic()
@@ -339,26 +350,24 @@ class ProviderContract:
 
     def waiting(self, seconds: str) -> Refusal:
         """The rate limit, with how long to wait."""
-        if not (self.slow_down and self.wait_header):
-            pytest.skip("the provider does not say how long to wait")
+        assert self.slow_down
+        assert self.wait_header
         return replace(self.slow_down, headers={**self.slow_down.headers, self.wait_header: seconds})
 
+    @applies_if("takes_secret")
     def test_a_secret_that_was_replaced_is_read_anew_once(
         self, provider: AnyProvider, door: Door, order: Order[Any], secret: FakeSecret[Any] | None
     ) -> None:
-        if secret is None:
-            pytest.skip("the provider takes no secret from us")
         secret.go_stale()
         assert provider.create(order, Deadline(PATIENT)).ref
         assert secret.read_anew == 1
         assert len(door.calls(self.creates)) == 2
         assert len(door.resources()) == 1
 
+    @applies_if("takes_secret")
     def test_a_secret_that_is_refused_again_is_the_operator_s_matter(
         self, provider: AnyProvider, door: Door, order: Order[Any], secret: FakeSecret[Any] | None
     ) -> None:
-        if secret is None:
-            pytest.skip("the provider takes no secret from us")
         secret.revoke()
         error = failure_of(lambda: provider.create(order, Deadline(PATIENT)))
         assert type(error) is ProviderUnauthorized
@@ -366,11 +375,10 @@ class ProviderContract:
         assert secret.read_anew == 1
         assert len(door.calls(self.creates)) == 2
 
+    @applies_if("takes_secret")
     def test_a_refused_secret_is_not_repeated_in_the_provider_s_words(
         self, provider: AnyProvider, door: Door, order: Order[Any], secret: FakeSecret[Any] | None
     ) -> None:
-        if secret is None:
-            pytest.skip("the provider takes no secret from us")
         strike(door, self.creates, replace(self.rejection("bad key canary-key"), status=401))
         failure_of(lambda: provider.create(order, Deadline(BRIEF)))
 
@@ -455,12 +463,11 @@ class ProviderContract:
         error = failure_of(lambda: provider.read(handle(order, created), Deadline(BRIEF)))
         assert type(error) is ProviderUnavailable
 
+    @applies_if("removes")
     @pytest.mark.parametrize("kind", ["lose_answer", "refuse"])
     def test_a_removal_whose_answer_is_lost_is_repeated(
         self, provider: AnyProvider, door: Door, order: Order[Any], kind: Kind
     ) -> None:
-        if not self.removes:
-            pytest.skip("the provider has no removal")
         created = provider.create(order, Deadline(PATIENT))
         self.settled(door)
         door.fault(kind, self.removes)
@@ -468,9 +475,8 @@ class ProviderContract:
         self.settled(door)
         assert list(door.resources()) == []
 
+    @applies_if("removes")
     def test_a_removal_that_is_refused_is_an_error(self, provider: AnyProvider, door: Door, order: Order[Any]) -> None:
-        if not self.removes:
-            pytest.skip("the provider has no removal")
         created = provider.create(order, Deadline(PATIENT))
         self.settled(door)
         strike(door, self.removes, self.rejection("no"))

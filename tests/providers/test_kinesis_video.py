@@ -134,6 +134,8 @@ class TestKinesisVideo(ProviderContract):
     hands_out_secrets = False
     settling_seconds = 1.0
     wait_header = None
+    says_how_long_to_wait = False
+    takes_secret = False
     # Without ResourceInUseException, which is judged by the stream that holds the name: tests of their own.
     refusals = (
         says("AccountStreamLimitExceededException", 400, ProviderQuotaExceeded),

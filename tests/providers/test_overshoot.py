@@ -144,6 +144,8 @@ def sent(door: Door, operation: str = "createStream") -> Any:
 class OvershootContract(ProviderContract):
     """What both sign: the same key, and no way to find anything."""
 
+    takes_private_options = True
+
     findable = False
 
     @pytest.fixture
@@ -198,6 +200,7 @@ class TestV1beta(OvershootContract):
 
 
 class TestV02(OvershootContract):
+    says_how_long_to_wait = False
     creates, reads, removes, renews = "createStream", "getStreamInfo", "closeStream", "keepStreamAlive"
     refusals = (
         Refusal(400, ProviderRejected, body={"error": "not possible"}),
