@@ -108,7 +108,8 @@ class LocalCloud:
         simulators = at.simulators_url if isinstance(at, Cloud) else url(at.simulators)
         kinesis_video = at.kinesis_video_url if isinstance(at, Cloud) else url(at.kinesis_video)
         with step("deploying the template (sam deploy)"):
-            deploy(endpoint, {**_addresses(simulators, kinesis_video), **parameters}, self._folder)
+            given = {**_addresses(simulators, kinesis_video), **parameters}
+            deploy(endpoint, given, self._folder, _with_defaults(parameters, self._folder.name))
         cloud = _described(endpoint, simulators, kinesis_video)
         with step("storing the providers' secrets"):
             _seed(cloud)
@@ -183,15 +184,32 @@ def build() -> None:
     stamp.write_text(_digest())
 
 
-def deploy(endpoint: str, parameters: Mapping[str, str], folder: Path) -> None:
-    """Deploy what was built, unmodified, with ``sam deploy``."""
+def deploy(
+    endpoint: str, parameters: Mapping[str, str], folder: Path, template: Path = BUILD / "template.yaml"
+) -> None:
+    """Deploy what was built, unmodified unless another template is given, with ``sam deploy``."""
     given = [f"{name}={value}" for name, value in parameters.items()]
     _sam(
-        *("deploy", "--template-file", str(BUILD / "template.yaml")),
+        *("deploy", "--template-file", str(template)),
         *("--parameter-overrides", *given),
         log=folder / "deploy.log",
         environment={"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS},
     )
+
+
+def _with_defaults(parameters: Mapping[str, str], name: str) -> Path:
+    """The built template; where parameters are given, a copy of which they are the defaults.
+
+    The emulator's SAM transform sees the defaults only, so a parameter that shapes the API would not take effect.
+    """
+    if not parameters:
+        return BUILD / "template.yaml"
+    template = yaml.safe_load((BUILD / "template.yaml").read_text())
+    for parameter, value in parameters.items():
+        template["Parameters"][parameter]["Default"] = value
+    copy = BUILD / f"template-{name}.yaml"
+    copy.write_text(yaml.safe_dump(template, sort_keys=False))
+    return copy
 
 
 def _sam(*arguments: str, log: Path, environment: Mapping[str, str] | None = None) -> None:

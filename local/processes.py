@@ -37,7 +37,7 @@ class Running:
 
     def alive(self) -> bool:
         """Whether it still runs, and its number was not given to another program meanwhile."""
-        command = ["ps", "-o", "stat=,command=", "-p", str(self.pid)]
+        command = ["ps", "-ww", "-o", "stat=,command=", "-p", str(self.pid)]
         told = subprocess.run(command, capture_output=True, text=True, check=False)
         return self.executable in told.stdout and not told.stdout.lstrip().startswith("Z")
 
@@ -48,6 +48,7 @@ class Background:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "processes.json"
         self._logs = folder / "logs"
+        self._children: list[subprocess.Popen[bytes]] = []
 
     def running(self) -> list[Running]:
         """Those that were started here and still run."""
@@ -74,6 +75,8 @@ class Background:
         for one in running:
             # Once more for its whole group: what a program leaves behind must not outlive it.
             _signal(one, signal.SIGKILL)
+        for child in self._children:
+            child.wait(STOP_SECONDS)
         self._file.unlink(missing_ok=True)
         return [one.name for one in running]
 
@@ -87,6 +90,7 @@ class Background:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._children.append(process)
         self._write_down(Running(program.name, process.pid, program.command[0]))
         return process
 

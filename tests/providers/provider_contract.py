@@ -44,7 +44,7 @@ from headwater.errors import (
     ProviderUnavailable,
     Upstream,
 )
-from headwater.provider import AnyProvider, Handle, Options, Order, Resource, Verb
+from headwater.provider import AnyProvider, Handle, Options, Order, Resource
 from headwater.streams import Access, State, identify
 from local.door import Call, Door, Kind
 from local.simulators.contract import Contract, Misfit
@@ -115,7 +115,7 @@ class ProviderContract:
     creates: ClassVar[str]
     """The door's name of the operation that creates, as the next two."""
     reads: ClassVar[str]
-    removes: ClassVar[str | None]
+    removes: ClassVar[Any]
     """None where the provider has no removal: then ``remove`` must call nothing and say what remains."""
     renews: ClassVar[str | None] = None
     findable: ClassVar[bool]
