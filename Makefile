@@ -46,7 +46,8 @@ republish: .venv/ready ## put recorded events on the bus again: STACK=headwater 
 # -- three environments, since the tools pin different versions of the same packages
 
 .PHONY: setup
-setup: .venv/ready .venv-deploy/ready .venv-emulator/ready
+setup:
+	@$(MAKE) -s -j 3 .venv/ready .venv-deploy/ready .venv-emulator/ready
 
 .venv/ready: requirements/dev.txt
 .venv-deploy/ready: requirements/deploy.txt

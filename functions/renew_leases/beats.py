@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, BaseModel
 
 LONGEST_DELAY = 900
 """SQS delays a message by at most 15 minutes."""
-SHARE = 3
-"""A lease is renewed after a third of its time, so that two renewals may fail and the third still comes in time."""
+SHARE = 4
+"""A lease is renewed after a quarter of its time, so that two renewals may fail and the third still comes in time."""
 
 
 class LeaseSeen(BaseModel):

@@ -301,9 +301,7 @@ class FakeStore(Scripted):
         record = self.records[stream_id]
         self._replace(record.model_copy(update=update), True, None, None)
 
-    def _replace(
-        self, record: Record, allowed: bool, event: Happened | None, credentials: bytes | None
-    ) -> Record:
+    def _replace(self, record: Record, allowed: bool, event: Happened | None, credentials: bytes | None) -> Record:
         stream_id = record.stream.id
         kept = self.records.get(stream_id)
         told = event is not None and event.sequence in {each.sequence for each in self._remembered(stream_id)}
@@ -413,6 +411,6 @@ def a_claimed_record(key: str = "key", at: datetime | None = None, tenant: str =
         stream=stream,
         tenant=tenant,
         fingerprint="f" * 64,
-        claim=Claim(attempt=1, until=until, free_at=until),
+        claim=Claim(worker="w", attempt=1, until=until, free_at=until),
         request_secrets=b"sealed \x00\xff request",
     )

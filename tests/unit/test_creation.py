@@ -1,7 +1,6 @@
 """One key, one stream; one stream, one event: whatever dies and whenever."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +40,7 @@ from tests.unit.fakes import (
     Unfindable,
     World,
 )
+from tests.unit.test_errors import leaves
 
 LANDING = 20
 ORPHAN_SECONDS = LANDING + Unfindable.lives_on
@@ -49,14 +49,6 @@ SECRET_OPTIONS = {
     "camera_url": f"{CANARY}rtsp://user:word@camera",
     "headers": {"x-token": f"{CANARY}header"},
 }
-
-
-def leaves(kind: type[HeadwaterError]) -> Iterator[type[HeadwaterError]]:
-    below = kind.__subclasses__()
-    if not below:
-        yield kind
-    for each in below:
-        yield from leaves(each)
 
 
 PROVIDER_ERRORS: list[type[ProviderError]] = [kind for kind in leaves(ProviderError) if issubclass(kind, ProviderError)]
@@ -535,7 +527,7 @@ def test_a_transient_failure_that_did_nothing_is_answered_and_announced_to_nobod
     provider: type[FakeProvider], kind: type[HeadwaterError]
 ) -> None:
     world = World(provider())
-    extra = {"effect": Effect.NONE} if issubclass(kind, ProviderError) else {}
+    extra: dict[str, Any] = {"effect": Effect.NONE} if issubclass(kind, ProviderError) else {}
     failure = kind("later", retry_after=7, **extra)
     world.provider.fail("create", failure)
     with pytest.raises(kind) as caught:
@@ -852,7 +844,7 @@ def test_overtaken_by_a_failure_ours_is_deleted_before_a_new_attempt(provider: t
 @UNGUARDED
 def test_a_settling_whose_record_is_gone_leaves_nothing_at_the_provider(provider: type[FakeProvider]) -> None:
     world = World(provider())
-    world.provider.meanwhile("create", lambda: world.store.records.clear())
+    world.provider.meanwhile("create", world.store.records.clear)
     with pytest.raises(CreationInProgress):
         world.provision()
     assert world.provider.alive == {}
@@ -894,10 +886,10 @@ def test_a_release_that_was_overtaken_changes_nothing() -> None:
 
 def test_a_refused_bus_request_is_recorded_and_announced() -> None:
     world = World()
-    world.creation.refuse(CALLER, "key", "lobby", InvalidRequest("no"))
+    world.creation.refuse(CALLER, "key", InvalidRequest("no"))
     record = world.record()
     assert (record.stream.state, record.stream.state_reason) == (State.FAILED, "invalid-request")
-    assert (record.stream.name, record.origin, record.claim) == ("lobby", "bus", None)
+    assert (record.stream.name, record.origin, record.claim) == (None, "bus", None)
     assert world.kinds() == ["StreamFailed"]
     assert world.provider.calls == []
 
@@ -905,14 +897,14 @@ def test_a_refused_bus_request_is_recorded_and_announced() -> None:
 def test_a_refused_bus_request_that_comes_again_is_announced_once() -> None:
     world = World()
     for _ in range(2):
-        world.creation.refuse(CALLER, "key", None, InvalidRequest("no"))
+        world.creation.refuse(CALLER, "key", InvalidRequest("no"))
     assert world.kinds() == ["StreamFailed"]
 
 
 def test_a_refusal_leaves_a_stream_of_its_key_alone() -> None:
     world = World()
     stream = world.provision().stream
-    world.creation.refuse(CALLER, "key", None, InvalidRequest("no"))
+    world.creation.refuse(CALLER, "key", InvalidRequest("no"))
     assert world.record().stream == stream
     assert world.kinds() == ["StreamCreated"]
 
@@ -921,16 +913,16 @@ def test_a_refusal_whose_worker_died_is_announced_when_it_comes_again() -> None:
     world = World()
     world.store.fail("settle", Killed())
     with pytest.raises(Killed):
-        world.creation.refuse(CALLER, "key", None, InvalidRequest("no"))
+        world.creation.refuse(CALLER, "key", InvalidRequest("no"))
     world.clock.advance(3600)
-    world.creation.refuse(CALLER, "key", None, InvalidRequest("no"))
+    world.creation.refuse(CALLER, "key", InvalidRequest("no"))
     assert world.record().stream.state is State.FAILED
     assert world.kinds() == ["StreamFailed"]
 
 
 def test_a_refused_key_can_be_used_for_a_valid_request() -> None:
     world = World()
-    world.creation.refuse(CALLER, "key", None, InvalidRequest("no"))
+    world.creation.refuse(CALLER, "key", InvalidRequest("no"))
     assert world.provision(name="lobby").stream.state is State.READY
     assert world.kinds() == ["StreamFailed", "StreamCreated"]
 

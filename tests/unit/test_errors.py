@@ -14,6 +14,7 @@ PROMISED = {
     "malformed-body": 400,
     "idempotency-key-missing": 400,
     "idempotency-key-invalid": 400,
+    "unauthenticated": 401,
     "invalid-request": 422,
     "idempotency-key-reused": 422,
     "creation-in-progress": 409,
@@ -95,7 +96,7 @@ def test_a_provider_s_refusal_of_our_secret_is_never_the_caller_s_fault() -> Non
 def test_each_failure_can_be_written_as_a_problem(kind: type[HeadwaterError]) -> None:
     problem = json.loads(json.dumps(kind("What happened.").problem("req-1")))
     assert problem == {
-        "type": f"https://headwater.dev/problems/{kind.code}",
+        "type": errors.TYPE_BASE + kind.code,
         "title": kind.title,
         "status": kind.status,
         "code": kind.code,

@@ -209,8 +209,16 @@ def test_a_member_that_is_there_twice_is_malformed(body: str) -> None:
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_a_body_of_any_depth_is_refused_as_the_caller_s(depth: int, opening: str, closing: str) -> None:
     body = '{"options": {"labels": ' + opening * depth + "1" + closing * depth + "}}"
-    with pytest.raises((InvalidRequest, MalformedBody)):
+    assert kind_of_failure(body) in {"InvalidRequest", "MalformedBody"}
+
+
+def kind_of_failure(body: str) -> str:
+    """The name alone: pytest takes minutes to show a traceback of thousands of frames."""
+    try:
         parse(body, FakeOptions)
+    except (InvalidRequest, MalformedBody, RecursionError) as error:
+        return type(error).__name__
+    return "none"
 
 
 @pytest.mark.parametrize("body", ['{"name": "\\ud800"}', '{"\\ud800": 1}', '{"metadata": {"\\udc00": "x"}}'])

@@ -283,8 +283,11 @@ class TestFakeStore(StoreContract):
         return FakeStore()
 
     @pytest.fixture
-    def forget(self, store: FakeStore) -> Callable[[str], None]:  # type: ignore[override] # a fixture is no method
-        return lambda stream_id: store.records.pop(stream_id) and None
+    def forget(self, store: FakeStore) -> Callable[[str], None]:
+        def remove(stream_id: str) -> None:
+            del store.records[stream_id]
+
+        return remove
 
 
 @pytest.fixture
@@ -321,9 +324,7 @@ class TestTable(StoreContract):
 
         return remove
 
-    def test_a_claim_is_found_by_when_it_is_due_and_is_not_listed(
-        self, table: Table, client: "DynamoDBClient"
-    ) -> None:
+    def test_a_claim_is_found_by_when_it_is_due_and_is_not_listed(self, table: Table, client: "DynamoDBClient") -> None:
         record = a_claimed_record()
         table.claim(record)
         item = items(client)["STREAM"]

@@ -16,13 +16,16 @@ from headwater.errors import (
     IdempotencyKeyInvalid,
     IdempotencyKeyMissing,
     InternalError,
+    MalformedBody,
     RouteNotFound,
+    Unauthenticated,
 )
 from headwater.ports import Caller
 from headwater.requests import BODY_BYTES, KEY_CHARACTERS
 
 ANSWER_MARGIN_SECONDS = 0.5
 """What is left of an invocation to hand the answer over."""
+LONGEST_SECONDS = 86_400
 RETRY_SECONDS = 2
 """When to come back where nobody knows better: not every provider says."""
 
@@ -63,7 +66,10 @@ class Api:
         """Who calls: the JWT's tenant where a token authorizer spoke, else the account that signed."""
         context = self.event.raw_event["requestContext"]
         tenant = (context.get("authorizer") or {}).get("tenant")
-        return Caller(tenant or f"aws:{context['identity']['accountId']}", self.request_id)
+        account = context["identity"].get("accountId")
+        if not (tenant or account):
+            raise Unauthenticated("The call came in without a caller.")
+        return Caller(tenant or f"aws:{account}", self.request_id)
 
     @property
     def idempotency_key(self) -> str:
@@ -77,8 +83,11 @@ class Api:
 
     @property
     def body(self) -> str:
-        """The body's text; an absent one is an empty object. Raises ``BodyTooLarge``."""
-        body = self.event.decoded_body or "{}"
+        """The body's text; an absent one is an empty object. Raises ``BodyTooLarge``, ``MalformedBody``."""
+        try:
+            body = self.event.decoded_body or "{}"
+        except ValueError:
+            raise MalformedBody("The body is not UTF-8.") from None
         if len(body.encode()) > BODY_BYTES:
             raise BodyTooLarge(f"A body has at most {BODY_BYTES} bytes.")
         return body
@@ -94,7 +103,7 @@ class Api:
         headers = {}
         if error.retryable:
             wait = RETRY_SECONDS if error.retry_after is None else error.retry_after
-            headers["Retry-After"] = str(max(1, math.ceil(wait)))
+            headers["Retry-After"] = str(max(1, math.ceil(min(wait, LONGEST_SECONDS))))
         telemetry.logger().info(
             "refused", extra={"code": error.code, "status": error.status, "request_id": self.request_id}
         )

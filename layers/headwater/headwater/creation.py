@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from headwater import events
+from headwater.claims import Claims, Origin
 from headwater.deadline import Deadline
 from headwater.errors import (
     CallerError,
@@ -22,8 +22,8 @@ from headwater.ports import Caller, Parts, Stale
 from headwater.provider import Order, Resource
 from headwater.records import Claim, Credentials, Record
 from headwater.requests import Wanted
-from headwater.sealing import seal_credentials, seal_request, unseal_credentials
-from headwater.streams import OVER, Lease, State, Stream, href, identify
+from headwater.sealing import seal_credentials, unseal_credentials
+from headwater.streams import OVER, Lease, State, Stream
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Creation:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._claims = Claims(parts)
 
     def provision(
         self,
@@ -47,68 +48,27 @@ class Creation:
         key: str,
         wanted: Wanted,
         deadline: Deadline,
-        origin: Literal["api", "bus"] = "api",
+        origin: Origin = "api",
     ) -> Opened:
         """The stream of this key: made now, or the one that was made before.
 
         Raises what the provider says no with, ``CreationInProgress`` while another worker makes it,
         ``IdempotencyKeyReused`` for another request, ``StreamEnded`` once it is over.
         """
-        record = self._new(caller, key, wanted, deadline, origin)
-        record = self._with_secrets(record, wanted)
+        record = self._claims.first(caller, key, wanted, deadline, origin)
         existing = self._parts.store.claim(record)
-        if existing is None:
+        if existing is None or same_worker(existing, record):
             return self._make(caller, record, wanted, deadline, resuming=False)
         return self._answer_used_key(caller, existing, wanted, deadline)
 
-    def refuse(self, caller: Caller, key: str, name: str | None, error: HeadwaterError) -> None:
-        """Record a bus request that cannot be carried out, and announce that, unless its key has a record already."""
-        stream = self._stream(caller, key, {}).model_copy(update={"name": name})
-        record = Record(stream=stream, tenant=caller.tenant, fingerprint="", origin="bus", claim=self._claim(1, 0, 0))
-        if self._parts.store.claim(record) is None:
+    def refuse(self, caller: Caller, key: str, error: HeadwaterError) -> None:
+        """Record a bus request that cannot be carried out, and announce that, unless its key is settled already."""
+        record = self._claims.unreadable(caller, key)
+        existing = self._parts.store.claim(record)
+        if existing is None or same_worker(existing, record):
             self._fail(caller, record, error)
-
-    # -- the key is new
-
-    def _new(
-        self, caller: Caller, key: str, wanted: Wanted, deadline: Deadline, origin: Literal["api", "bus"]
-    ) -> Record:
-        common = wanted.common
-        stream = self._stream(caller, key, wanted.public_options)
-        return Record(
-            stream=stream.model_copy(update={"name": common.name, "metadata": common.metadata}),
-            tenant=caller.tenant,
-            fingerprint=wanted.fingerprint,
-            origin=origin,
-            max_lifetime_seconds=common.max_lifetime_seconds,
-            claim=self._claim(1, deadline.remaining(), self._orphan_seconds(wanted)),
-        )
-
-    def _stream(self, caller: Caller, key: str, options: dict) -> Stream:  # type: ignore[type-arg] # JSON
-        provider, moment = self._parts.provider.name, self._parts.clock()
-        stream_id = identify(self._parts.deployment, caller.tenant, provider, key)
-        return Stream(
-            id=stream_id,
-            provider=provider,
-            state=State.PROVISIONING,
-            created_at=moment,
-            updated_at=moment,
-            options=options,
-            href=href(provider, stream_id),
-        )
-
-    def _with_secrets(self, record: Record, wanted: Wanted) -> Record:
-        return record.model_copy(update={"request_secrets": seal_request(self._parts.vault, record, wanted)})
-
-    def _claim(self, attempt: int, seconds: float, orphan_seconds: float, generation: int = 1) -> Claim:
-        until = self._parts.clock() + timedelta(seconds=seconds + self._parts.claim_margin)
-        free_at = until + timedelta(seconds=orphan_seconds)
-        return Claim(attempt=attempt, until=until, free_at=free_at, generation=generation)
-
-    def _orphan_seconds(self, wanted: Wanted) -> float:
-        """How long after a worker's death an unfindable resource of its may live on."""
-        alive = self._parts.provider.orphan_seconds(wanted.options)
-        return alive + self._parts.landing if alive else 0
+        elif existing.claim and existing.claim.free_at <= self._parts.clock():
+            self._fail(caller, self._taken_over(self._claims.repeated(existing)), error)
 
     # -- the key was used before
 
@@ -141,31 +101,19 @@ class Creation:
 
     def _take_over(self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline) -> Opened:
         """Make the next attempt ours, then go on from where the last one died."""
-        generation = existing.claim.generation if existing.claim else 1
-        attempt = existing.attempt + 1
-        options = {"options": wanted.public_options, "state": State.PROVISIONING, "state_reason": None}
-        record = existing.model_copy(
-            update={
-                "stream": existing.stream.model_copy(update=options),
-                "attempt": attempt,
-                "claim": self._claim(attempt, deadline.remaining(), self._orphan_seconds(wanted), generation),
-                "fingerprint": wanted.fingerprint,
-                "max_lifetime_seconds": wanted.common.max_lifetime_seconds,
-                "ambiguous_creates": existing.ambiguous_creates + self._left_in_doubt(existing),
-            }
-        )
-        try:
-            record = self._parts.store.update(self._with_secrets(record, wanted))
-        except Stale:
-            raise CreationInProgress("Another request with this key was quicker.", retry_after=1) from None
+        record = self._taken_over(self._claims.following(existing, wanted, deadline))
         if self._too_ambiguous(record):
             raise self._fail(caller, record, _unknown(self._parts.provider.name))
         return self._make(caller, record, wanted, deadline, resuming=True)
 
-    def _left_in_doubt(self, existing: Record) -> int:
-        """1 where the last worker died without saying what it did, and nobody can find out."""
-        died = existing.claim is not None and not existing.claim.released
-        return int(died and not self._parts.provider.guarded)
+    def _taken_over(self, record: Record) -> Record:
+        try:
+            return self._parts.store.update(record)
+        except Stale:
+            current = self._parts.store.load(record.stream.id)
+            if current and same_worker(current, record):
+                return current  # our own write, its answer lost
+            raise CreationInProgress("Another request with this key was quicker.", retry_after=1) from None
 
     def _too_ambiguous(self, record: Record) -> bool:
         allowed = self._parts.provider.ambiguous_creates_allowed
@@ -203,7 +151,7 @@ class Creation:
         answer = _unknown(self._parts.provider.name, error)
         if self._too_ambiguous(doubtful):
             return self._fail(caller, doubtful, answer)
-        wait = self._orphan_seconds(wanted)
+        wait = self._claims.doubt_seconds(wanted)
         self._release(doubtful, self._parts.clock() + timedelta(seconds=wait), State.UNKNOWN)
         answer.retry_after = math.ceil(wait) or 1
         return answer
@@ -239,6 +187,7 @@ class Creation:
             self._parts.store.settle(failed, event)
         except Stale:
             return CreationInProgress("Another request with this key took over.", retry_after=1)
+        error.settled = True
         return error
 
     # -- settle
@@ -265,7 +214,7 @@ class Creation:
                 "provider_status": resource.provider_status,
                 "version": record.stream.version + 1,
                 "updated_at": moment,
-                "expires_at": record.stream.created_at + timedelta(seconds=lifetime) if lifetime else None,
+                "expires_at": moment + timedelta(seconds=lifetime) if lifetime else None,
                 "lease": leased(resource, moment),
                 "ingest": [access.public() for access in resource.ingest],
                 "playback": [access.public() for access in resource.playback],
@@ -294,6 +243,11 @@ class Creation:
         if recorded is None or recorded.claim:
             raise CreationInProgress("Another request with this key took over.", retry_after=1)
         return self._answer_used_key(caller, recorded, wanted, deadline)
+
+
+def same_worker(one: Record, other: Record) -> bool:
+    """Whether both are the claim of one worker: a write of its own, repeated because its answer was lost."""
+    return one.claim is not None and other.claim is not None and one.claim.worker == other.claim.worker
 
 
 def leased(resource: Resource, moment: datetime) -> Lease | None:

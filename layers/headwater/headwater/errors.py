@@ -5,6 +5,7 @@ HeadwaterError
 │   ├── MalformedBody                400
 │   ├── IdempotencyKeyMissing        400
 │   ├── IdempotencyKeyInvalid        400
+│   ├── Unauthenticated              401
 │   ├── RouteNotFound                404
 │   ├── ProviderUnknown              404
 │   ├── StreamNotFound               404
@@ -91,6 +92,8 @@ class HeadwaterError(Exception):
         self.retry_after = retry_after
         self.upstream = upstream
         self.extra = extra
+        self.settled = False
+        """Whether it was recorded and announced as the stream's failure: to try again is a new attempt."""
 
     def problem(self, request_id: str) -> dict[str, Any]:
         """This failure as an RFC 9457 problem."""
@@ -124,6 +127,10 @@ class IdempotencyKeyMissing(CallerError):
 
 class IdempotencyKeyInvalid(CallerError):
     code, status, title = "idempotency-key-invalid", 400, "The Idempotency-Key cannot be used"
+
+
+class Unauthenticated(CallerError):
+    code, status, title = "unauthenticated", 401, "It cannot be told who is calling"
 
 
 class RouteNotFound(CallerError):

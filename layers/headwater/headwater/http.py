@@ -1,12 +1,16 @@
 """One HTTP client for providers: a deadline on every call, one retry loop, and nothing secret in what it raises."""
 
 import email.utils
+import math
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from json import loads
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -22,6 +26,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 SHORTEST_KEY = 8
 """Characters; what is shorter is a word like Bearer."""
+HEADERS = {"User-Agent": "headwater", "Accept": "application/json", "Accept-Encoding": "identity"}
 ANSWER_BYTES = 4_000_000
 """Far above the longest answer there is: a list of a thousand live inputs."""
 
@@ -73,7 +78,7 @@ class ProviderClient:
         self._base_url = base_url.rstrip("/")
         self._authorize = authorize
         self._explain = explain
-        self._client = httpx.Client(verify=_trust(), follow_redirects=False, headers={"User-Agent": "headwater"})
+        self._client = httpx.Client(verify=_trust(), follow_redirects=False, headers=HEADERS)
 
     def call(
         self,
@@ -124,20 +129,24 @@ class ProviderClient:
         if patience <= 0:
             raise self._silence(errors.ProviderUnavailable, Effect.NONE, "there was no time left to call it")
         timeout = httpx.Timeout(patience, connect=min(CONNECT_SECONDS, patience))
-        try:
+
+        def exchange() -> Answer:
             with self._client.stream(
                 method, self._base_url + path, json=json, headers={**headers, **secret}, timeout=timeout
             ) as response:
-                body = _read(response, Deadline(patience))
+                return Answer(response.status_code, response.headers, _read(response))
+
+        try:
+            return within(patience, exchange)
         # An exception's text holds the URL, and so may its cause: neither leaves this function.
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             failure = self._silence(errors.ProviderUnavailable, Effect.NONE, "it could not be reached")
-        except httpx.TransportError:
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError):
+            failure = self._silence(errors.ProviderUnavailable, Effect.NONE, "the call to it cannot be put together")
+        except (httpx.TransportError, TimeoutError):
             failure = self._no_answer(method, "it did not answer in time")
         except httpx.HTTPError:
             failure = self._no_answer(method, "its answer was unreadable")
-        else:
-            return Answer(response.status_code, response.headers, body)
         raise failure
 
     def _no_answer(self, method: str, what: str) -> ProviderError:
@@ -191,13 +200,36 @@ def _effect(status: int, method: str) -> Effect:
     return Effect.UNKNOWN if status >= 500 and method != "GET" else Effect.NONE
 
 
-def _read(response: httpx.Response, deadline: Deadline) -> JsonValue:
-    """The body as JSON; None where it is not. httpx bounds each read alone, so a dripping answer is bounded here."""
+def within[T](seconds: float, work: Callable[[], T]) -> T:
+    """What ``work`` returns or raises, or ``TimeoutError`` after ``seconds``, whatever it is doing then.
+
+    httpx bounds each read and write alone, and looking up a name not at all. A thread that was given up ends with the
+    connection that it waits for, or with the process.
+    """
+    outcome: SimpleQueue[Future[T]] = SimpleQueue()
+
+    def run() -> None:
+        done: Future[T] = Future()
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            done.set_exception(error)
+        outcome.put(done)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return outcome.get(timeout=seconds).result()
+    except Empty:
+        raise TimeoutError from None
+
+
+def _read(response: httpx.Response) -> JsonValue:
+    """The body as JSON; None where it is not. We asked for it uncompressed: ``Accept-Encoding: identity``."""
     content = bytearray()
-    for chunk in response.iter_bytes():
+    for chunk in response.iter_raw():
         content += chunk
-        if len(content) > ANSWER_BYTES or not deadline.remaining():
-            raise httpx.ReadTimeout("the answer does not end", request=response.request)
+        if len(content) > ANSWER_BYTES:
+            raise httpx.ReadError("the answer does not end", request=response.request)
     try:
         body: JsonValue = loads(content)
     except (ValueError, RecursionError):
@@ -211,7 +243,8 @@ def retry_after(headers: Mapping[str, Any]) -> float | None:
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:

@@ -1,5 +1,6 @@
 """What happens to a stream that is there: read, renew, remove, attend to it. Pure over its ports."""
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ from headwater.streams import OVER, State, Stream
 
 KEEP: None = None
 DROP = b""
+WRITES = 3
+"""How often an end is written anew over another's change."""
 
 
 class Lifecycle:
@@ -122,13 +125,16 @@ class Lifecycle:
         resource = self._parts.provider.read(record.handle, self._in_time(deadline))
         if resource is None:
             return self._lost(caller, record)
-        seen = self._seen(record, resource)
+        seen, credentials = self._seen(record, resource), self._told(record, resource)
         if seen.stream.state in OVER | {State.FAILED}:
-            seen = seen.model_copy(update={"ended_at": self._parts.clock()})
-        if (seen.stream, seen.notes) == (record.stream, record.notes):
+            seen, credentials = seen.model_copy(update={"ended_at": self._parts.clock()}), DROP
+        if (seen.stream, seen.notes, credentials) == (record.stream, record.notes, KEEP):
             return record
         kind = events.StreamStateChanged if seen.stream.state is not record.stream.state else None
-        return self._write(caller, record, seen, kind, self._told(record, resource))
+        try:
+            return self._write(caller, record, seen, kind, credentials)
+        except PreconditionFailed:
+            return self._own(caller, record.stream.id)  # somebody else knows better by now
 
     def _seen(self, record: Record, resource: Resource) -> Record:
         told = {
@@ -157,8 +163,7 @@ class Lifecycle:
     def _renewed(self, caller: Caller, record: Record, deadline: Deadline) -> Record:
         resource = self._parts.provider.renew(record.handle, self._in_time(deadline))
         if resource is None:
-            self._lost(caller, record)
-            raise StreamNotFound("The provider no longer has this stream.")
+            raise ended(self._lost(caller, record))
         renewed, lease = leased(resource, self._parts.clock()), record.stream.lease
         if renewed and lease:
             renewed = renewed.model_copy(update={"beat": lease.beat})
@@ -175,9 +180,17 @@ class Lifecycle:
         return removal
 
     def _over(self, caller: Caller, record: Record, state: State, reason: str, kind: type[Happened]) -> Record:
-        stream = record.stream.model_copy(update={"state": state, "state_reason": reason})
-        after = record.model_copy(update={"stream": stream, "ended_at": self._parts.clock()})
-        return self._write(caller, record, after, kind, DROP)
+        """Record the end, whatever was written meanwhile: at the provider it is a fact already."""
+        for _ in range(WRITES):
+            stream = record.stream.model_copy(update={"state": state, "state_reason": reason})
+            after = record.model_copy(update={"stream": stream, "ended_at": self._parts.clock()})
+            try:
+                return self._write(caller, record, after, kind, DROP)
+            except PreconditionFailed:
+                record = self._own(caller, record.stream.id)
+                if record.stream.state in OVER:
+                    return record
+        raise PreconditionFailed("The stream was changed by other requests all the time.")
 
     def _write(
         self, caller: Caller, before: Record, after: Record, kind: type[Happened] | None, credentials: bytes | None
@@ -201,4 +214,4 @@ class Lifecycle:
 
 def _still_creating(record: Record, moment: datetime) -> CreationInProgress:
     wait = (record.claim.free_at - moment).total_seconds() if record.claim else 0
-    return CreationInProgress("The stream is still being created.", retry_after=max(1, round(wait)))
+    return CreationInProgress("The stream is still being created.", retry_after=max(1, math.ceil(wait)))

@@ -17,7 +17,13 @@ class Options(BaseModel):
     where it is kept, masked where it is shown, and refused in a request that came over the bus.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+    )
 
 
 class Verb(StrEnum):

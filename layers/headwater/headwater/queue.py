@@ -1,6 +1,8 @@
 """A provider's queue: what was asked over the bus, and what its streams need now."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -21,7 +23,7 @@ from headwater.errors import (
 from headwater.events import RequestData, StreamAttentionDue, StreamRequested
 from headwater.lifecycle import Lifecycle
 from headwater.ports import Caller, Parts
-from headwater.requests import check, faults_of, read_json, split_secrets
+from headwater.requests import BODY_BYTES, check, faults_of, split_secrets
 
 PATIENCE = timedelta(hours=1)
 """How long after a bus request its stream is still worth opening, where it does not say."""
@@ -67,9 +69,10 @@ class Inbox:
             raise
 
     def _take(self, body: str, deadline: Deadline) -> None:
-        envelope = Envelope.model_validate(read_json(body))
+        envelope = Envelope.model_validate(json.loads(body, parse_float=Decimal))
         if envelope.detail_type == "StreamAttentionDue":
-            command = StreamAttentionDue.model_validate(envelope.detail)
+            # Read narrowly: during a deployment its sender may already know more than we do.
+            command = StreamAttentionDue.model_validate(envelope.detail, extra="ignore")
             self._lifecycle.attend(command.data, envelope.id, deadline)
         else:
             self._requested(envelope, deadline)
@@ -80,7 +83,7 @@ class Inbox:
             asked = StreamRequested.model_validate(envelope.detail)
         except ValidationError as error:
             refused = InvalidRequest("The StreamRequested event is not of its schema.", faults=tuple(faults_of(error)))
-            self._creation.refuse(Caller(tenant, envelope.id), envelope.id, None, refused)
+            self._creation.refuse(Caller(tenant, envelope.id), envelope.id, refused)
             return
         own = envelope.account == self._parts.account
         caller = Caller(asked.tenant if own and asked.tenant else tenant, envelope.id)
@@ -92,11 +95,14 @@ class Inbox:
         try:
             if datetime.now(UTC) > latest:
                 raise InvalidRequest("The deadline of this request has passed.", faults=(_LATE,))
-            wanted = check(_raw(envelope), self._parts.provider.options_type)
+            request = _raw(envelope)
+            if len(json.dumps(request, default=str, ensure_ascii=False).encode(errors="replace")) > BODY_BYTES:
+                raise InvalidRequest(f"A request has at most {BODY_BYTES} bytes.")
+            wanted = check(request, self._parts.provider.options_type)
             if split_secrets(wanted.options)[1]:
                 raise InvalidRequest("A secret may not travel over the bus: open this stream by the API.")
         except CallerError as error:
-            self._creation.refuse(caller, key, None, error)
+            self._creation.refuse(caller, key, error)
             return
         opened = self._creation.provision(caller, key, wanted, deadline, origin="bus")
         if not opened.replayed:
@@ -105,6 +111,8 @@ class Inbox:
 
 def _final(error: HeadwaterError) -> bool:
     """Whether to try again would change nothing; what was refused is recorded and announced by then."""
+    if error.settled:
+        return True
     if isinstance(error, ProviderError):
         return not error.transient
     return isinstance(error, CallerError) and not error.retryable

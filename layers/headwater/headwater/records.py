@@ -18,6 +18,8 @@ class Claim(Frozen):
     """When the worker that holds it is dead for certain."""
     free_at: AwareDatetime
     """When the next attempt may begin: ``until``, or later where an unfindable resource may still be alive."""
+    worker: str
+    """A word of its own for each claim, by which a worker knows its write again."""
     generation: int = 1
     released: bool = False
     """Whether its worker let go of it, having counted what it left in doubt."""

@@ -15,15 +15,16 @@ from pydantic import (
     JsonValue,
     Secret,
     SecretStr,
-    TypeAdapter,
     ValidationError,
     create_model,
 )
+from pydantic_core import ErrorDetails
 
 from headwater.errors import Fault, InvalidRequest, MalformedBody
 from headwater.provider import Options
 
 BODY_BYTES = 64_000
+DEPTH = 64
 KEY_CHARACTERS = 255
 MASK = "***"
 
@@ -65,6 +66,8 @@ def parse(body: str, options_type: Any) -> Wanted:
 
 def check(body: dict[str, Any], options_type: Any) -> Wanted:
     """The request in ``body``, a JSON object with its floating-point numbers as ``Decimal``."""
+    if not _fits(body):
+        raise InvalidRequest(f"The request is nested deeper than {DEPTH}, or has half a character in it.")
     plain = {"options": {}} | _floats(body)
     try:
         common = _model(options_type).model_validate(plain)
@@ -84,12 +87,34 @@ def read_json(body: str) -> dict[str, Any]:
     """``body`` as a JSON object, its numbers exact. Raises ``MalformedBody``."""
     try:
         value = json.loads(body, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_object)
-        json.dumps(value, ensure_ascii=False, default=str).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError, InvalidOperation):
         raise MalformedBody("The body is not JSON.") from None
     if not isinstance(value, dict):
         raise MalformedBody("The body is JSON, but not an object.")
     return value
+
+
+def _fits(body: dict[str, Any]) -> bool:
+    """Whether it is shallow enough to be walked, and text throughout: half a surrogate pair is none."""
+    level: list[Any] = [body]
+    for _ in range(DEPTH):
+        level = [
+            member
+            for value in level
+            if isinstance(value, dict | list)
+            for member in ([*value, *value.values()] if isinstance(value, dict) else value)
+        ]
+        if any(isinstance(value, str) and not _is_text(value) for value in level):
+            return False
+    return not level
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse(constant: str) -> None:
@@ -114,15 +139,15 @@ def fingerprint(body: dict[str, Any]) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    """``value`` with each number in the one form that its equals share; a number is no string with its digits."""
+    """``value`` with each number in the one form that its equals share, and told from a string with its digits."""
     if isinstance(value, dict):
         return {key: _canonical(member) for key, member in value.items()}
     if isinstance(value, list):
         return [_canonical(member) for member in value]
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         exact = Context(prec=BODY_BYTES)
-        return {"number": str(Decimal(value).normalize(exact))}
-    return value
+        return f"n{exact.normalize(exact.plus(Decimal(value)))}"
+    return f"s{value}" if isinstance(value, str) else value
 
 
 def _floats(value: Any) -> Any:
@@ -135,26 +160,41 @@ def _floats(value: Any) -> Any:
 
 def faults_of(error: ValidationError, body: JsonValue = None) -> Iterator[Fault]:
     """Each fault with its pointer into ``body`` (as pydantic names the place, without one); never a value from it."""
-    for each in error.errors(include_url=False, include_input=False, include_context=False):
-        yield Fault(pointer(each["loc"], body), each["type"], each["msg"])
+    for each in error.errors(include_url=False, include_input=False):
+        absent = each["type"] == "missing"
+        yield Fault(pointer(each["loc"], body, absent), each["type"], _words(each))
 
 
-def pointer(location: tuple[int | str, ...], body: JsonValue) -> str:
-    """The RFC 6901 pointer of a place in ``body``; what pydantic adds for its own unions is no place there."""
+def _words(error: ErrorDetails) -> str:
+    """What is wrong; pydantic's own words, save where they repeat what was sent."""
+    if error["type"] == "union_tag_invalid":
+        return f"Input should be one of {error['ctx']['expected_tags']}"
+    return error["msg"]
+
+
+def pointer(location: tuple[int | str, ...], body: JsonValue, absent: bool) -> str:
+    """The RFC 6901 pointer of a place in ``body``, or of the one where something is ``absent``.
+
+    What pydantic adds for its own unions and keys is no place there.
+    """
     if body is None:
         return "".join(f"/{step}" for step in location)
     here: Any = body
     steps: list[str] = []
     for number, step in enumerate(location):
         last = number == len(location) - 1
-        if isinstance(here, dict) and (step in here or (last and step != "[key]")):
+        if isinstance(here, dict) and (step in here or (last and absent)):
             here = here.get(step)
         elif isinstance(here, list) and isinstance(step, int) and step < len(here):
             here = here[step]
         else:
             continue
-        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+        steps.append(_escaped(step))
     return "".join(f"/{step}" for step in steps)
+
+
+def _escaped(step: int | str) -> str:
+    return str(step).replace("~", "~0").replace("/", "~1")
 
 
 def split_secrets(options: Options) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
@@ -168,7 +208,7 @@ def _mask(value: Any, at: str, secrets: dict[str, JsonValue]) -> Any:
         secrets[at] = value.get_secret_value()
         return MASK
     if isinstance(value, dict):
-        return {key: _mask(member, f"{at}/{key}", secrets) for key, member in value.items()}
+        return {key: _mask(member, f"{at}/{_escaped(key)}", secrets) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_mask(member, f"{at}/{index}", secrets) for index, member in enumerate(value)]
     return value
@@ -176,7 +216,9 @@ def _mask(value: Any, at: str, secrets: dict[str, JsonValue]) -> Any:
 
 def join_secrets(public: dict[str, JsonValue], secrets: dict[str, JsonValue], options_type: Any) -> Options:
     """The options that ``split_secrets`` took apart."""
-    options: Options = TypeAdapter(options_type).validate_python(_fill(public, "", secrets))
+    # By the model of a whole request: a bare union of options would quote a secret in its error.
+    whole = _model(options_type).model_validate({"options": _fill(public, "", secrets)})
+    options: Options = whole.options  # type: ignore[attr-defined] # _model gave it this field
     return options
 
 
@@ -184,7 +226,7 @@ def _fill(value: JsonValue, at: str, secrets: dict[str, JsonValue]) -> JsonValue
     if at in secrets:
         return secrets[at]
     if isinstance(value, dict):
-        return {key: _fill(member, f"{at}/{key}", secrets) for key, member in value.items()}
+        return {key: _fill(member, f"{at}/{_escaped(key)}", secrets) for key, member in value.items()}
     if isinstance(value, list):
         return [_fill(member, f"{at}/{index}", secrets) for index, member in enumerate(value)]
     return value

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import time
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -29,7 +30,8 @@ LISTED = frozenset(
 
 type Item = dict[str, Any]
 
-_ABSENT = "attribute_not_exists(pk)"
+_ABSENT = "attribute_not_exists(pk) OR expires <= :now"
+"""Time to live is for storage only: what it has not removed yet is in nobody's way."""
 
 
 class Table:
@@ -46,12 +48,15 @@ class Table:
                 TableName=self._name,
                 Item=to_attributes(stream_item(record)),
                 ConditionExpression=_ABSENT,
+                ExpressionAttributeValues=to_attributes({":now": _epoch()}),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as refused:
             # ReturnValuesOnConditionCheckFailure brings it; botocore's stubs do not know.
             existing: Any = refused.response
             return record_of(from_attributes(existing["Item"]))
+        except self._client.exceptions.TransactionConflictException:
+            return self.load(record.stream.id)
         return None
 
     def load(self, stream_id: str) -> Record | None:
@@ -72,7 +77,8 @@ class Table:
             ExpressionAttributeValues=to_attributes({":pk": f"STREAM#{stream_id}", ":event": "EVENT#"}),
         )
         items = (from_attributes(item) for page in pages for item in page["Items"])
-        return [{"type": item["type"], **json.loads(item["detail"])} for item in items]
+        alive = (item for item in items if item["expires"] > _epoch())
+        return [{"type": item["type"], **json.loads(item["detail"])} for item in alive]
 
     def update(self, record: Record, event: Happened | None = None, credentials: bytes | None = None) -> Record:
         """See ``ports.Store``."""
@@ -81,7 +87,7 @@ class Table:
         return self._replace(record, condition, values, event, credentials)
 
     def settle(self, record: Record, event: Happened, credentials: bytes | None = None) -> Record:
-        """See ``ports.Store``. The client token makes a repetition of this very attempt harmless."""
+        """See ``ports.Store``."""
         condition = {
             "ConditionExpression": "#claim.#attempt = :attempt AND revision = :revision",
             "ExpressionAttributeNames": {"#claim": "claim", "#attempt": "attempt"},
@@ -103,7 +109,7 @@ class Table:
         others = [*self._event_put(event), *self._credentials_write(record, credentials)]
         try:
             if others:
-                self._transact([{"Put": put}, *others], f"{record.stream.id}#{after.revision}#{record.attempt}")
+                self._transact([{"Put": put}, *others])
             else:
                 self._client.put_item(**put)
         except ClientError as error:
@@ -112,15 +118,20 @@ class Table:
             raise
         return after
 
-    def _transact(self, writes: list[Any], token: str) -> None:
-        self._client.transact_write_items(
-            TransactItems=writes, ClientRequestToken=hashlib.sha256(token.encode()).hexdigest()[:36]
-        )
+    def _transact(self, writes: list[Any]) -> None:
+        # The token makes a repetition of these very writes harmless: they name the stream, attempt and revision.
+        token = hashlib.sha256(repr(writes).encode()).hexdigest()[:36]
+        self._client.transact_write_items(TransactItems=writes, ClientRequestToken=token)
 
     def _event_put(self, event: Happened | None) -> list[Any]:
         if event is None:
             return []
-        put = {"TableName": self._name, "Item": to_attributes(event_item(event)), "ConditionExpression": _ABSENT}
+        put = {
+            "TableName": self._name,
+            "Item": to_attributes(event_item(event)),
+            "ConditionExpression": _ABSENT,
+            "ExpressionAttributeValues": to_attributes({":now": _epoch()}),
+        }
         return [{"Put": put}]
 
     def _credentials_write(self, record: Record, sealed: bytes | None) -> list[Any]:
@@ -143,13 +154,16 @@ class Table:
             return None
         plain = from_attributes(item)
         expires = plain.get("expires")
-        # Time to live is for storage only: what it has not removed yet is gone for a reader.
-        return None if expires is not None and expires <= datetime.now(UTC).timestamp() else plain
+        return None if expires is not None and expires <= _epoch() else plain
+
+
+def _epoch() -> int:
+    return int(time.time())
 
 
 def _refused(error: ClientError) -> bool:
     """Whether a condition was not met, or another transaction was at the same item, which comes to the same."""
-    if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+    if error.response["Error"]["Code"] in {"ConditionalCheckFailedException", "TransactionConflictException"}:
         return True
     reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
     return any(reason.get("Code") in {"ConditionalCheckFailed", "TransactionConflict"} for reason in reasons)

@@ -3,11 +3,11 @@
 import base64
 import hashlib
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Secret
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Secret, with_config
 
 type SecretValue = Secret[JsonValue]
 
@@ -32,9 +32,17 @@ OVER = frozenset({State.ENDED, State.LOST})
 
 
 class Frozen(BaseModel):
-    """A value: closed, immutable."""
+    """A value: closed, immutable, and silent about what was wrong with it, which may be a secret."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Entry(TypedDict):
+    """One way into or out of a stream, as anyone may see it who may see the stream."""
+
+    protocol: str
+    url: str | None
 
 
 class Access(Frozen):
@@ -48,13 +56,14 @@ class Access(Frozen):
     url: str | None = None
     secrets: dict[str, SecretValue] = Field(default_factory=dict)
 
-    def public(self) -> dict[str, JsonValue]:
+    def public(self) -> Entry:
         """What may be shown to anyone who may see the stream."""
         return {"protocol": self.protocol, "url": self.url}
 
     def revealed(self) -> dict[str, JsonValue]:
         """The whole of it: only for the answers that exist to hand credentials out, and for sealing."""
-        return self.public() | {name: secret.get_secret_value() for name, secret in self.secrets.items()}
+        opening = {name: secret.get_secret_value() for name, secret in self.secrets.items()}
+        return {"protocol": self.protocol, "url": self.url, **opening}
 
 
 class Lease(Frozen):
@@ -65,11 +74,6 @@ class Lease(Frozen):
     renewed_at: AwareDatetime
     beat: int = 0
     """How many scheduled renewals were begun."""
-
-    def renewed(self, ttl_seconds: int, at: datetime) -> "Lease":
-        """This lease, renewed at ``at`` for ``ttl_seconds``."""
-        expires_at = at + timedelta(seconds=ttl_seconds)
-        return self.model_copy(update={"ttl_seconds": ttl_seconds, "expires_at": expires_at, "renewed_at": at})
 
 
 class Stream(Frozen):
@@ -90,8 +94,8 @@ class Stream(Frozen):
     updated_at: AwareDatetime
     expires_at: AwareDatetime | None = None
     lease: Lease | None = None
-    ingest: list[dict[str, JsonValue]] = Field(default_factory=list)
-    playback: list[dict[str, JsonValue]] = Field(default_factory=list)
+    ingest: list[Entry] = Field(default_factory=list)
+    playback: list[Entry] = Field(default_factory=list)
     options: dict[str, JsonValue] = Field(default_factory=dict)
     href: str
 
