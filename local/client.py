@@ -30,3 +30,7 @@ class SignedClient:
     def create(self, provider: str, key: str, body: Any = None) -> httpx.Response:
         """Open a stream."""
         return self.call("POST", f"/streams/{provider}", body or {}, {"Idempotency-Key": key})
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        self._client.close()

@@ -6,6 +6,7 @@ from typing import Any
 
 from authorize_caller.errors import AuthorizationError, TokenRefused
 from authorize_caller.issuer import IssuerKeys
+from authorize_caller.policy import allow
 from authorize_caller.tokens import Verifier, bearer
 from headwater import telemetry
 
@@ -27,17 +28,6 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     else:
         return allow(tenant, event["methodArn"])
     raise failure
-
-
-def allow(tenant: str, method: str) -> dict[str, Any]:
-    """Lets the tenant call the whole stage of ``method``, an ARN: API Gateway reuses the answer for other routes."""
-    api, stage, _ = method.split("/", 2)
-    statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{api}/{stage}/*"}
-    return {
-        "principalId": tenant,
-        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
-        "context": {"tenant": tenant},
-    }
 
 
 @cache

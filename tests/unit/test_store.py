@@ -57,7 +57,8 @@ def taken_over(record: Record) -> Record:
 
 
 def told(record: Record, kind: type[Happened] = StreamCreated) -> Happened:
-    return events.happened(kind, record.stream, CALLER.tenant, CALLER.request_id)
+    more = {"problem": events.Problem(code="provider-rejected", detail="no")} if kind is StreamFailed else {}
+    return events.happened(kind, record.stream, CALLER.tenant, CALLER.request_id, **more)
 
 
 def next_version(record: Record, **stream: Any) -> Record:

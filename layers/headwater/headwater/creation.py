@@ -182,7 +182,9 @@ class Creation:
         failed = record.model_copy(
             update={"stream": stream, "claim": None, "ended_at": moment, "request_secrets": None}
         )
-        event = events.happened(events.StreamFailed, stream, caller.tenant, caller.request_id)
+        event = events.happened(
+            events.StreamFailed, stream, caller.tenant, caller.request_id, problem=events.problem(error)
+        )
         try:
             self._parts.store.settle(failed, event)
         except Stale:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from headwater.errors import HeadwaterError
 from headwater.streams import Frozen, State, Stream, milliseconds
 
 SOURCE = "headwater"
@@ -22,6 +23,28 @@ class StreamData(Frozen):
 
 class StateData(StreamData):
     previous_state: State
+
+
+class Wrong(Frozen):
+    """One thing that was wrong with a request; see ``errors.Fault``."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(Frozen):
+    """Why a stream could not be created, as a caller of the API is told it."""
+
+    code: str
+    detail: str
+    errors: list[Wrong] = Field(default_factory=list)
+
+
+class FailureData(StreamData):
+    """The stream that was not to be, and why."""
+
+    problem: Problem
 
 
 class Happened(Frozen):
@@ -57,6 +80,8 @@ class StreamExpired(Happened):
 
 class StreamFailed(Happened):
     """A stream could not be created; ``state_reason`` has the problem's code."""
+
+    data: FailureData
 
 
 class StreamLost(Happened):
@@ -116,16 +141,21 @@ def event_id(stream: Stream) -> str:
     return f"{stream.id}:{milliseconds(stream.created_at)}:{stream.version}"
 
 
-def happened[E: Happened](
-    kind: type[E], stream: Stream, tenant: str, request_id: str, previous: State | None = None
-) -> E:
-    """The event that tells of ``stream`` as it now stands."""
-    data = StateData(stream=stream, previous_state=previous) if previous else StreamData(stream=stream)
-    return kind(
-        event_id=event_id(stream),
-        sequence=stream.version,
-        tenant=tenant,
-        occurred_at=stream.updated_at,
-        request_id=request_id,
-        data=data,
+def happened[E: Happened](kind: type[E], stream: Stream, tenant: str, request_id: str, **more: Any) -> E:
+    """The event that tells of ``stream`` as it now stands; ``more`` is what its kind's data has beside the stream."""
+    return kind.model_validate(
+        {
+            "event_id": event_id(stream),
+            "sequence": stream.version,
+            "tenant": tenant,
+            "occurred_at": stream.updated_at,
+            "request_id": request_id,
+            "data": {"stream": stream, **more},
+        }
     )
+
+
+def problem(error: HeadwaterError) -> Problem:
+    """Why it failed, for the event that tells so."""
+    errors = [Wrong(pointer=fault.pointer, code=fault.code, detail=fault.detail) for fault in error.faults]
+    return Problem(code=error.code, detail=error.detail, errors=errors)

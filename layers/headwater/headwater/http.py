@@ -27,6 +27,8 @@ ANSWER_SECONDS = 10.0
 SHORTEST_KEY = 8
 """Characters; what is shorter is a word like Bearer."""
 HEADERS = {"User-Agent": "headwater", "Accept": "application/json", "Accept-Encoding": "identity"}
+LONGEST_MESSAGE = 500
+"""Characters of a provider's words that are passed on."""
 ANSWER_BYTES = 4_000_000
 """Far above the longest answer there is: a list of a thousand live inputs."""
 
@@ -180,7 +182,7 @@ class ProviderClient:
         for header in self._authorize(False).values():
             for word in header.get_secret_value().split():
                 message = message.replace(word, MASK) if message and len(word) >= SHORTEST_KEY else message
-        return message
+        return message[:LONGEST_MESSAGE] if message else None
 
 
 @cache

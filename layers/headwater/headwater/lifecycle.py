@@ -201,8 +201,8 @@ class Lifecycle:
             moment, version = self._parts.clock(), before.stream.version + 1
             stream = after.stream.model_copy(update={"version": version, "updated_at": moment})
             after = after.model_copy(update={"stream": stream})
-            previous = before.stream.state if kind is events.StreamStateChanged else None
-            event = events.happened(kind, stream, caller.tenant, caller.request_id, previous)
+            more = {"previous_state": before.stream.state} if kind is events.StreamStateChanged else {}
+            event = events.happened(kind, stream, caller.tenant, caller.request_id, **more)
         try:
             return self._parts.store.update(after, event, credentials)
         except Stale:

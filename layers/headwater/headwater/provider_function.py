@@ -61,7 +61,9 @@ class ProviderFunction:
     def _create(self) -> Answer:
         api, provider = self.api, self.parts.provider
         key, body = api.idempotency_key, api.body
-        opened = self.creation.provision(api.caller, key, parse(body, provider.options_type), api.deadline)
+        wanted = parse(body, provider.options_type)
+        with telemetry.counting_ambiguity(provider.name):
+            opened = self.creation.provision(api.caller, key, wanted, api.deadline)
         if not opened.replayed:
             telemetry.count("StreamProvisioned", provider.name)
         return self._opened(opened)

@@ -104,7 +104,8 @@ class Inbox:
         except CallerError as error:
             self._creation.refuse(caller, key, error)
             return
-        opened = self._creation.provision(caller, key, wanted, deadline, origin="bus")
+        with telemetry.counting_ambiguity(self._parts.provider.name):
+            opened = self._creation.provision(caller, key, wanted, deadline, origin="bus")
         if not opened.replayed:
             telemetry.count("StreamProvisioned", self._parts.provider.name)
 

@@ -161,8 +161,9 @@ def _floats(value: Any) -> Any:
 def faults_of(error: ValidationError, body: JsonValue = None) -> Iterator[Fault]:
     """Each fault with its pointer into ``body`` (as pydantic names the place, without one); never a value from it."""
     for each in error.errors(include_url=False, include_input=False):
-        absent = each["type"] == "missing"
-        yield Fault(pointer(each["loc"], body, absent), each["type"], _words(each))
+        # What is there and of the wrong type is not absent: the last step is then pydantic's name for a type.
+        may_be_absent = not each["type"].endswith("_type")
+        yield Fault(pointer(each["loc"], body, may_be_absent), each["type"], _words(each))
 
 
 def _words(error: ErrorDetails) -> str:
@@ -172,8 +173,8 @@ def _words(error: ErrorDetails) -> str:
     return error["msg"]
 
 
-def pointer(location: tuple[int | str, ...], body: JsonValue, absent: bool) -> str:
-    """The RFC 6901 pointer of a place in ``body``, or of the one where something is ``absent``.
+def pointer(location: tuple[int | str, ...], body: JsonValue, may_be_absent: bool) -> str:
+    """The RFC 6901 pointer of a place in ``body``, or of the one where something is missing, if that may be.
 
     What pydantic adds for its own unions and keys is no place there.
     """
@@ -183,7 +184,7 @@ def pointer(location: tuple[int | str, ...], body: JsonValue, absent: bool) -> s
     steps: list[str] = []
     for number, step in enumerate(location):
         last = number == len(location) - 1
-        if isinstance(here, dict) and (step in here or (last and absent)):
+        if isinstance(here, dict) and (step in here or (last and may_be_absent and step != "[key]")):
             here = here.get(step)
         elif isinstance(here, list) and isinstance(step, int) and step < len(here):
             here = here[step]

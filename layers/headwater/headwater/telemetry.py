@@ -2,8 +2,12 @@
 
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
+
+from headwater.errors import ProviderOutcomeUnknown
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -37,3 +41,13 @@ def count(metric: str, provider: str) -> None:
 
     with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as one:
         one.add_dimension("provider", provider)
+
+
+@contextmanager
+def counting_ambiguity(provider: str) -> Iterator[None]:
+    """Count a create of which nobody can tell whether it was carried out, and let it pass."""
+    try:
+        yield
+    except ProviderOutcomeUnknown:
+        count("AmbiguousCreate", provider)
+        raise

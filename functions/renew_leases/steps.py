@@ -1,0 +1,57 @@
+"""What a message asks for by the record as it is now, and how that is done."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from headwater import aws
+from headwater.events import SOURCE, AttentionData, StreamAttentionDue
+from headwater.streams import OVER, State
+from headwater.wiring import table
+from renew_leases.beats import Beat, CreatedDetail, Step, StreamSeen, first, following
+
+
+def step_for(message: dict[str, Any]) -> Step | None:
+    """What is to be done; nothing for a stream that is over."""
+    if "detail-type" in message:
+        return first(CreatedDetail.model_validate(message["detail"]).data.stream, datetime.now(UTC))
+    beat = Beat.model_validate(message)
+    stream = _alive(beat.stream_id)
+    return following(beat, stream, datetime.now(UTC)) if stream else None
+
+
+def _alive(stream_id: str) -> StreamSeen | None:
+    """The stream as it is recorded now; None where it is over: that stops the beat."""
+    record = table().load(stream_id)
+    if record is None or record.stream.state in OVER | {State.FAILED}:
+        return None
+    return StreamSeen.model_validate(record.stream.model_dump())
+
+
+def carry_out(step: Step) -> None:
+    """Ask first, then see to the next beat: a message that is repeated asks again, which does nothing twice."""
+    beat = step.beat
+    if step.reason:
+        data = AttentionData(
+            provider=beat.provider,
+            stream_id=beat.stream_id,
+            reason=step.reason,
+            beat=beat.number if step.reason == "renew" else None,
+        )
+        _ask(StreamAttentionDue(data=data))
+    if step.delay is not None:
+        aws.client("sqs").send_message(
+            QueueUrl=os.environ["QUEUE_URL"], MessageBody=beat.model_dump_json(), DelaySeconds=step.delay
+        )
+
+
+def _ask(command: StreamAttentionDue) -> None:
+    entry = {
+        "Source": SOURCE,
+        "DetailType": "StreamAttentionDue",
+        "Detail": command.model_dump_json(),
+        "EventBusName": os.environ["BUS_NAME"],
+    }
+    answer = aws.client("events").put_events(Entries=[entry])
+    if answer["FailedEntryCount"]:
+        raise RuntimeError(f"the bus refused the command: {answer['Entries'][0].get('ErrorCode')}")
