@@ -45,16 +45,22 @@ republish: .venv/ready ## put recorded events on the bus again: STACK=headwater 
 
 # -- three environments, since the tools pin different versions of the same packages
 
-.PHONY: setup
+.PHONY: setup environments
+environments: .venv/ready .venv-deploy/ready .venv-emulator/ready
+
 setup:
-	@$(MAKE) -s -j 3 .venv/ready .venv-deploy/ready .venv-emulator/ready
+	@if ! $(MAKE) -q environments; then \
+	  printf '▸ installing the tools (once, about a minute) '; begun=$$SECONDS; \
+	  (while sleep 5; do printf .; done) & dots=$$!; trap "kill $$dots" EXIT; \
+	  $(MAKE) -s -j 3 environments; \
+	  printf ' %s s\n' $$((SECONDS - begun)); \
+	fi
 
 .venv/ready: requirements/dev.txt
 .venv-deploy/ready: requirements/deploy.txt
 .venv-emulator/ready: requirements/emulator.txt
 
 .venv/ready .venv-deploy/ready .venv-emulator/ready:
-	@echo "▸ installing $< into $(@D) (once)"
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/pip install -qq --require-hashes --only-binary :all: -r $<
 	@touch $@

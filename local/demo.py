@@ -87,10 +87,10 @@ def _open(caller: SignedClient, scene: Scene, key: str) -> dict[str, Any]:
     with step(f"opening a stream at {scene.title}"):
         stream = _answer(caller.create(scene.provider, key, scene.body))
         stream = _until_usable(caller, stream)
-    print(f"    id        {stream['id']}")
-    print(f"    state     {stream['state']}" + _own_word(stream))
+    print(f"    id           {stream['id']}")
+    print(f"    state        {stream['state']}" + _own_word(stream))
     for label, line in zip(["send to"] + [""] * 9, _ways_in(stream), strict=False):
-        print(f"    {label:9} {line}")
+        print(f"    {label:12} {line}")
     print(f"    if forgotten {_cost_of_forgetting(stream, scene)}\n")
     return stream
 
