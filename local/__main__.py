@@ -8,6 +8,8 @@ from typing import Never
 from local.cloud import LocalCloud
 from local.demo import demo, what_next
 
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def up() -> None:
     """Start and deploy; interrupted, leave nothing running."""
@@ -26,15 +28,20 @@ def show() -> None:
 
 
 def _or_nothing(work: Callable[[], None]) -> None:
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Do it whole; interrupted or failed, leave nothing running."""
+    for number in INTERRUPTIONS:
+        signal.signal(number, _interrupt)
     try:
         work()
-    except KeyboardInterrupt:
+    except BaseException as error:
+        for number in INTERRUPTIONS:
+            signal.signal(number, signal.SIG_IGN)  # an impatient second one would leave half of it running
         stopped = LocalCloud().down()
-        sys.exit(f"\nInterrupted; stopped {', '.join(stopped) or 'nothing'}.")
-    except RuntimeError as error:
-        LocalCloud().down()
-        sys.exit(f"\n{error}")
+        if isinstance(error, KeyboardInterrupt):
+            sys.exit(f"\nInterrupted; stopped {', '.join(stopped) or 'nothing'}.")
+        if isinstance(error, RuntimeError):
+            sys.exit(f"\n{error}")
+        raise
 
 
 def _interrupt(*_: object) -> Never:

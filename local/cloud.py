@@ -1,5 +1,6 @@
 """The whole system on this machine: emulator and simulators started, the template built and deployed to them."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -170,18 +171,21 @@ def _plain() -> dict[str, str]:
 
 
 def build() -> None:
-    """Build what changed with ``sam build``, or nothing where nothing did."""
-    stamp = HOME / "built"
-    if stamp.exists() and stamp.read_text() == _digest() and BUILD.exists():
-        return
+    """Build what changed with ``sam build``, or nothing where nothing did. One at a time: all copies share it."""
     HOME.mkdir(exist_ok=True)
-    with step("building functions and layers (sam build)"):
-        _sam(
-            *("build", "--build-dir", str(BUILD), "--cache-dir", str(HOME / "build-cache")),
-            *("--parameter-overrides", f"Architecture={_architecture()}"),
-            log=HOME / "build.log",
-        )
-    stamp.write_text(_digest())
+    stamp = HOME / "built"
+    with (HOME / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        digest = _digest()  # of now: what is changed while it is built is not in it
+        if stamp.exists() and stamp.read_text() == digest and BUILD.exists():
+            return
+        with step("building functions and layers (sam build)"):
+            _sam(
+                *("build", "--build-dir", str(BUILD), "--cache-dir", str(HOME / "build-cache")),
+                *("--parameter-overrides", f"Architecture={_architecture()}"),
+                log=HOME / "build.log",
+            )
+        stamp.write_text(digest)
 
 
 def deploy(

@@ -96,7 +96,9 @@ class Background:
 
     def _write_down(self, one: Running) -> None:
         known = json.loads(self._file.read_text()) if self._file.exists() else []
-        self._file.write_text(json.dumps([*known, asdict(one)], indent=2))
+        whole = self._file.with_suffix(".new")  # at no moment, not even an interrupted one, is the file half of it
+        whole.write_text(json.dumps([*known, asdict(one)], indent=2))
+        whole.replace(self._file)
 
     def _await(self, program: Program, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + READY_SECONDS

@@ -59,7 +59,7 @@ def name_of(folder: str) -> str:
 def folder_of(function: str) -> str:
     """The folder of a function, by the function's name in the template."""
     handler: str = resources("AWS::Serverless::Function")[function]["Handler"]
-    return handler.split(".")[0]
+    return handler.split(".", maxsplit=1)[0]
 
 
 def target(value: Any) -> str:

@@ -3,13 +3,9 @@
 Names and bounds are the provider's own (providers' own docs: OpenAPI of v1beta, OpenAPI of v0.2).
 """
 
-import ipaddress
-import socket
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from headwater.provider import Options
+from provision_overshoot.addresses import address
 
 V1BETA = "v1beta"
 V02 = "v0.2"
@@ -36,52 +33,11 @@ TOKENS_PER_SECOND = 128
 # ---- v1beta ----
 
 
-def _address(*schemes: str) -> AfterValidator:
-    """A check that a URL begins as it must and names a host that the provider could reach."""
-
-    def check(url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(schemes):
-            raise ValueError(f"must begin with {' or '.join(schemes)}")
-        if not _is_public(_host(url)):
-            raise ValueError("must name a public host: no private, loopback or link-local address")
-        return url
-
-    return AfterValidator(check)
-
-
-def _host(url: SecretStr) -> str:
-    try:
-        return (urlsplit(url.get_secret_value()).hostname or "").rstrip(".")
-    except ValueError:  # its text quotes the URL
-        return ""
-
-
-def _is_public(host: str) -> bool:
-    """Whether an address is reachable from outside; of a name, only whether it is ``localhost``: no DNS is asked.
-
-    The provider refuses what is not (its docs: camera sources); here it is told before anything is called.
-    """
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return _is_public_shorthand(host)
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return bool(mapped.is_global) and not mapped.is_multicast
-
-
-def _is_public_shorthand(host: str) -> bool:
-    """For names, and for what resolvers take for an IPv4 address as well: ``127.1``, ``0x7f000001``."""
-    try:
-        return ipaddress.ip_address(socket.inet_aton(host)).is_global
-    except (OSError, UnicodeError):
-        return bool(host) and host != "localhost" and not host.endswith(".localhost")
-
-
 class RtspSource(Options):
     """A camera that the provider pulls from."""
 
     type: Literal["rtsp"] = Field(description="RTSP.")
-    url: Annotated[SecretStr, _address("rtsp://", "rtsps://")] = Field(
+    url: Annotated[SecretStr, address("rtsp://", "rtsps://")] = Field(
         description="rtsp:// or rtsps:// address of a public host. A secret: it may hold the camera's password.",
         json_schema_extra={"pattern": "^rtsps?://"},
     )
@@ -91,7 +47,7 @@ class HlsSource(Options):
     """A playlist that the provider pulls."""
 
     type: Literal["hls"] = Field(description="HLS.")
-    url: Annotated[SecretStr, _address("http://", "https://")] = Field(
+    url: Annotated[SecretStr, address("http://", "https://")] = Field(
         description="http:// or https:// address of the playlist on a public host. A secret: it may hold a password.",
         json_schema_extra={"pattern": "^https?://"},
     )

@@ -55,6 +55,7 @@ class Generation[O: Options]:
         self._client = ProviderClient(NAME, base_url, authorize, wire.explain)
 
     def create(self, order: Order[O], deadline: Deadline) -> Resource:
+        """Open a stream. A repetition would open another, so none is made unless this one was provably not."""
         answer = self._client.call(
             "POST",
             "/streams",

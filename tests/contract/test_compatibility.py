@@ -57,9 +57,7 @@ def test_what_did_not_change_breaks_nothing(schema: Schema, taken: bool) -> None
         ),
     ],
 )
-def test_of_what_we_send_nothing_that_was_promised_goes_or_becomes_another(
-    old: Schema, new: Schema, said: str
-) -> None:
+def test_of_what_we_send_nothing_that_was_promised_goes_or_becomes_another(old: Schema, new: Schema, said: str) -> None:
     (broken,) = breaks(old, new, taken=False)
     assert broken.startswith(said)
 

@@ -46,9 +46,7 @@ def test_the_code_breaks_nothing_that_is_out(kind: type[BaseModel]) -> None:
     assert broken(kind, schema(kind), json.loads(GENERATED[schema_path(kind)])) == []
 
 
-def test_a_schema_that_would_break_what_is_out_is_not_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_schema_that_would_break_what_is_out_is_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     kind = PUBLISHED[0]
     out = schema(kind)
     out["$defs"]["Stream"]["properties"]["colour"] = {"type": "string"}

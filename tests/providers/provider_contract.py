@@ -304,7 +304,7 @@ class ProviderContract:
         door: Door,
         order: Order[Any],
         refusal: Refusal,
-        secret: FakeSecret[Any] | None,
+        secret: FakeSecret[Any],
     ) -> None:
         strike(door, self.creates, refusal)
         failure_of(lambda: provider.create(order, Deadline(BRIEF)))
@@ -319,7 +319,7 @@ class ProviderContract:
 
     @applies_if("takes_private_options")
     def test_the_provider_s_words_are_withheld_where_they_may_repeat_a_secret(
-        self, provider: AnyProvider, door: Door, private_options: Options | None
+        self, provider: AnyProvider, door: Door, private_options: Options
     ) -> None:
         strike(door, self.creates, self.rejection("cannot use canary-of-the-caller"))
         error = failure_of(lambda: provider.create(an_order(provider, private_options), Deadline(BRIEF)))
@@ -327,7 +327,7 @@ class ProviderContract:
         assert error.faults == ()
 
     @applies_if("takes_private_options")
-    def test_options_that_hold_secrets_show_none(self, private_options: Options | None) -> None:
+    def test_options_that_hold_secrets_show_none(self, private_options: Options) -> None:
         assert CANARY not in f"{private_options!r}{private_options.model_dump(mode='json')}"
 
     @applies_if("says_how_long_to_wait")
@@ -356,7 +356,7 @@ class ProviderContract:
 
     @applies_if("takes_secret")
     def test_a_secret_that_was_replaced_is_read_anew_once(
-        self, provider: AnyProvider, door: Door, order: Order[Any], secret: FakeSecret[Any] | None
+        self, provider: AnyProvider, door: Door, order: Order[Any], secret: FakeSecret[Any]
     ) -> None:
         secret.go_stale()
         assert provider.create(order, Deadline(PATIENT)).ref
@@ -366,7 +366,7 @@ class ProviderContract:
 
     @applies_if("takes_secret")
     def test_a_secret_that_is_refused_again_is_the_operator_s_matter(
-        self, provider: AnyProvider, door: Door, order: Order[Any], secret: FakeSecret[Any] | None
+        self, provider: AnyProvider, door: Door, order: Order[Any], secret: FakeSecret[Any]
     ) -> None:
         secret.revoke()
         error = failure_of(lambda: provider.create(order, Deadline(PATIENT)))
@@ -377,7 +377,7 @@ class ProviderContract:
 
     @applies_if("takes_secret")
     def test_a_refused_secret_is_not_repeated_in_the_provider_s_words(
-        self, provider: AnyProvider, door: Door, order: Order[Any], secret: FakeSecret[Any] | None
+        self, provider: AnyProvider, door: Door, order: Order[Any], secret: FakeSecret[Any]
     ) -> None:
         strike(door, self.creates, replace(self.rejection("bad key canary-key"), status=401))
         failure_of(lambda: provider.create(order, Deadline(BRIEF)))

@@ -25,7 +25,7 @@ from headwater.errors import (
 from headwater.http import Answer
 from headwater.provider import Handle, Options, Order
 from headwater.requests import check
-from headwater.streams import State
+from headwater.streams import Entry, State
 from local.door import Door
 from local.simulators import Simulators, simulators
 from local.simulators.contract import FOLDER
@@ -124,7 +124,7 @@ class Opened:
         self.handle = handle(order, self.resource)
 
     @property
-    def public(self) -> list[dict[str, Any]]:
+    def public(self) -> list[Entry]:
         return [access.public() for access in self.resource.ingest]
 
     @property

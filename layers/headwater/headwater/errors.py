@@ -226,6 +226,8 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderOutcomeUnknown(ProviderError):
+    """It may have been carried out, unless ``effect`` says otherwise."""
+
     code, status, title = "provider-outcome-unknown", 504, "It is not known whether the provider did it"
     retryable = transient = True
 

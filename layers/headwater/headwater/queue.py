@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from headwater import telemetry
 from headwater.api import deadline_of
@@ -31,6 +31,8 @@ PATIENCE = timedelta(hours=1)
 
 class Envelope(BaseModel):
     """What we use of EventBridge's envelope."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     id: str
     account: str

@@ -165,7 +165,7 @@ def _refused(error: ClientError) -> bool:
     """Whether a condition was not met, or another transaction was at the same item, which comes to the same."""
     if error.response["Error"]["Code"] in {"ConditionalCheckFailedException", "TransactionConflictException"}:
         return True
-    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment] # unknown to stubs
     return any(reason.get("Code") in {"ConditionalCheckFailed", "TransactionConflict"} for reason in reasons)
 
 

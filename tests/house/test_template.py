@@ -1,0 +1,214 @@
+"""The template: named after folders, and with what each kind of resource must have."""
+
+import json
+import re
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from tests.house.subjects import folders, providers
+from tests.template import (
+    PATH,
+    consumer_of,
+    default,
+    folder_of,
+    functions,
+    name_of,
+    resources,
+    target,
+    template,
+)
+
+KINDS = {
+    "AWS::Serverless::Function": r"Function",
+    "AWS::Lambda::EventSourceMapping": r"Mapping",
+    "AWS::SQS::Queue": r"Queue|DeadLetters",
+    "AWS::Events::Rule": r"[A-Z][A-Za-z]+Rule",
+    "AWS::SecretsManager::Secret": r"Secret",
+}
+"""What follows the folder's name in the name of a resource that belongs to one function."""
+
+QUEUES = resources("AWS::SQS::Queue")
+RULES = resources("AWS::Events::Rule")
+MAPPINGS = resources("AWS::Lambda::EventSourceMapping")
+DEAD_LETTERS = {name for name in QUEUES if name.endswith("DeadLetters")}
+SHARED_LETTERS = {name for name in DEAD_LETTERS if not name.startswith(tuple(map(name_of, folders())))}
+
+
+def test_every_folder_has_its_function_and_every_function_its_folder() -> None:
+    assert set(functions()) == set(folders())
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_a_function_is_named_after_its_folder_and_entered_by_its_handler(folder: str) -> None:
+    assert functions()[folder]["Handler"] == f"{folder}.handler.handler"
+    assert folder_of(f"{name_of(folder)}Function") == folder
+
+
+def owned(kind: str) -> list[tuple[str, str]]:
+    return [(name, KINDS[kind]) for name in resources(kind) if name not in SHARED_LETTERS]
+
+
+@pytest.mark.parametrize(("name", "suffix"), list(chain.from_iterable(map(owned, KINDS))))
+def test_a_resource_is_named_after_its_folder_and_its_kind(name: str, suffix: str) -> None:
+    owners = "|".join(map(name_of, folders()))
+    assert re.fullmatch(rf"({owners})({suffix})", name)
+
+
+@pytest.mark.parametrize("name", template()["Resources"])
+def test_a_name_that_begins_with_a_folder_s_is_of_a_known_kind(name: str) -> None:
+    kind = template()["Resources"][name]["Type"]
+    if name.startswith(tuple(map(name_of, folders()))):
+        assert kind in KINDS
+
+
+def test_every_parameter_condition_and_resource_is_used() -> None:
+    text = PATH.read_text()
+    for name in (*template()["Parameters"], *template()["Conditions"]):
+        assert len(re.findall(rf"\b{name}\b", text)) > 1, name
+
+
+@pytest.mark.parametrize("folder", providers())
+def test_a_provider_s_block_is_whole(folder: str) -> None:
+    name = name_of(folder)
+    parts = ("Function", "Queue", "Mapping", "RequestedRule", "AttentionRule")
+    assert {f"{name}{part}" for part in parts} <= set(template()["Resources"])
+
+
+# ---- queues
+
+
+SOURCES = sorted(target(mapping["EventSourceArn"]) for mapping in MAPPINGS.values())
+
+
+@pytest.mark.parametrize("queue", [name for name in SOURCES if name in QUEUES])
+def test_a_queue_that_feeds_a_function_gives_up_at_last_and_keeps_what_it_gave_up(queue: str) -> None:
+    redrive = QUEUES[queue]["RedrivePolicy"]
+    assert target(redrive["deadLetterTargetArn"]) in DEAD_LETTERS
+    assert 3 <= redrive["maxReceiveCount"] <= 100
+
+
+@pytest.mark.parametrize("queue", [name for name in SOURCES if name in QUEUES])
+def test_a_message_stays_hidden_at_least_six_times_as_long_as_its_function_may_take(queue: str) -> None:
+    """So AWS asks: "Configuring an Amazon SQS queue to trigger a Lambda function", in the SQS guide."""
+    folder = consumer_of(queue)
+    assert folder
+    timeout, visible = functions()[folder]["Timeout"], QUEUES[queue]["VisibilityTimeout"]
+    assert default(visible) >= 6 * default(timeout)
+    if isinstance(timeout, dict):
+        longest = template()["Parameters"][timeout["Ref"]]["MaxValue"]
+        assert default(visible) >= 6 * longest
+
+
+@pytest.mark.parametrize("queue", [name for name in QUEUES if name not in DEAD_LETTERS])
+def test_a_queue_that_is_no_dead_letter_queue_feeds_a_function(queue: str) -> None:
+    assert queue in SOURCES
+
+
+@pytest.mark.parametrize("queue", sorted(QUEUES))
+def test_a_queue_is_encrypted_and_dead_letters_are_kept_as_long_as_can_be(queue: str) -> None:
+    assert QUEUES[queue]["SqsManagedSseEnabled"] is True
+    if queue in DEAD_LETTERS:
+        assert QUEUES[queue]["MessageRetentionPeriod"] == 14 * 86_400
+
+
+@pytest.mark.parametrize("queue", sorted(DEAD_LETTERS))
+def test_dead_letters_raise_an_alarm(queue: str) -> None:
+    metrics = resources("AWS::CloudWatch::Alarm")["DeadLettersAlarm"]["Metrics"]
+    watched = [one["MetricStat"]["Metric"]["Dimensions"] for one in metrics if "MetricStat" in one]
+    assert queue in {target(dimension["Value"]) for dimensions in watched for dimension in dimensions}
+
+
+@pytest.mark.parametrize("name", sorted(MAPPINGS))
+def test_a_mapping_reports_partial_failures_and_loses_nothing(name: str) -> None:
+    mapping = MAPPINGS[name]
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    source = target(mapping["EventSourceArn"])
+    if source not in QUEUES:
+        assert target(mapping["DestinationConfig"]["OnFailure"]["Destination"]) in DEAD_LETTERS
+        assert mapping["BisectBatchOnFunctionError"] is True
+        assert mapping["StartingPosition"] == "TRIM_HORIZON"
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_rule_is_on_our_bus_and_each_target_has_dead_letters(name: str) -> None:
+    rule = RULES[name]
+    assert target(rule["EventBusName"]) == "Bus"
+    assert rule["Targets"]
+    for each in rule["Targets"]:
+        assert target(each["DeadLetterConfig"]["Arn"]) in DEAD_LETTERS
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_rule_says_from_whom_what_and_of_which_version(name: str) -> None:
+    pattern = RULES[name]["EventPattern"]
+    assert pattern["source"] in (["headwater"], ["headwater.requests"])
+    assert len(pattern["detail-type"]) == 1
+    assert pattern["detail"]["version"] == [1]
+
+
+def test_the_bus_may_send_to_each_queue_that_a_rule_leads_to_and_to_no_other() -> None:
+    (policy,) = resources("AWS::SQS::QueuePolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    each_target = [one for rule in RULES.values() for one in rule["Targets"]]
+    reached = {target(one["Arn"]) for one in each_target} | {
+        target(one["DeadLetterConfig"]["Arn"]) for one in each_target
+    }
+    assert {target(queue) for queue in policy["Queues"]} == reached
+    assert {target(arn) for arn in statement["Resource"]} == reached
+
+
+# ---- the API
+
+
+def routes(folder: str) -> set[tuple[str, str]]:
+    events = functions()[folder].get("Events", {}).values()
+    return {(each["Properties"]["Method"], each["Properties"]["Path"]) for each in events if each["Type"] == "Api"}
+
+
+@pytest.mark.parametrize("folder", providers())
+def test_a_provider_s_routes_are_below_its_own_name(folder: str) -> None:
+    root = "/streams/" + folder.removeprefix("provision_").replace("_", "-")
+    methods = {"GET", "POST", "DELETE"}
+    assert routes(folder) == {("POST", root), *((method, f"{root}/{{proxy+}}") for method in methods)}
+
+
+def test_no_route_is_without_an_authorizer() -> None:
+    for function in functions().values():
+        for event in function.get("Events", {}).values():
+            assert "Auth" not in event["Properties"]
+    assert template()["Resources"]["Api"]["Properties"]["Auth"]["DefaultAuthorizer"] == {"Ref": "CallerKind"}
+
+
+@pytest.mark.parametrize("kind", template()["Resources"]["Api"]["Properties"]["GatewayResponses"])
+def test_a_gateway_s_own_answer_is_a_problem_like_ours(kind: str) -> None:
+    answer = template()["Resources"]["Api"]["Properties"]["GatewayResponses"][kind]
+    assert answer["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
+    filled = re.sub(r'"?\$context\.[\w.]+"?', '"x"', answer["ResponseTemplates"]["application/json"])
+    problem: dict[str, Any] = json.loads(filled)
+    assert set(problem) == {"type", "title", "status", "code", "detail", "request_id", "retryable", "errors"}
+    assert problem["status"] == int(answer["StatusCode"])
+    assert problem["type"] == f"urn:headwater:problem:{problem['code']}"
+
+
+# ---- environment
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_an_environment_variable_says_what_it_holds_in_the_same_words_everywhere(folder: str) -> None:
+    for name in functions()[folder].get("Environment", {}).get("Variables", {}):
+        assert re.fullmatch(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+", name)
+
+
+def test_no_alarm_is_of_one_function_but_the_publisher_s_age() -> None:
+    """They watch outcomes, so a provider more adds none."""
+    owners = tuple(map(name_of, folders()))
+    assert not any(name.startswith(owners) for name in resources("AWS::CloudWatch::Alarm"))
+
+
+def test_what_holds_data_survives_its_stack() -> None:
+    for name in ("Table", "SealingKey"):
+        resource = template()["Resources"][name]
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert resource["UpdateReplacePolicy"] == "Retain"
