@@ -7,8 +7,7 @@ from typing import Never
 
 from local.cloud import LocalCloud
 from local.demo import demo, what_next
-
-INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from local.processes import INTERRUPTIONS
 
 
 def up() -> None:

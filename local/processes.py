@@ -6,13 +6,17 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY_SECONDS = 60
 STOP_SECONDS = 10
 
@@ -81,7 +85,7 @@ class Background:
         return [one.name for one in running]
 
     def _spawn(self, program: Program) -> "subprocess.Popen[bytes]":
-        with (self._logs / f"{program.name}.log").open("wb") as log:
+        with (self._logs / f"{program.name}.log").open("wb") as log, uninterrupted():
             process = subprocess.Popen(
                 program.command,
                 env=dict(program.environment),
@@ -90,8 +94,8 @@ class Background:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._children.append(process)
-        self._write_down(Running(program.name, process.pid, program.command[0]))
+            self._children.append(process)
+            self._write_down(Running(program.name, process.pid, program.command[0]))
         return process
 
     def _write_down(self, one: Running) -> None:
@@ -107,6 +111,26 @@ class Background:
                 log = (self._logs / f"{program.name}.log").read_text(errors="replace")
                 raise RuntimeError(f"{program.name} did not start; its log ends:\n{log[-2000:]}")
             time.sleep(0.05)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold interruptions back until the block ends: what was started must be written down, or nobody stops it.
+
+    Signals reach the main thread only, and there only may their handlers be changed.
+    """
+    held: list[int] = []
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        # A child does not inherit these handlers, as it would a blocked signal.
+        before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in INTERRUPTIONS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for one in dict.fromkeys(held):
+            signal.raise_signal(one)
 
 
 def _signal(one: Running, number: signal.Signals) -> None:

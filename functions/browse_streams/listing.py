@@ -4,6 +4,8 @@ import base64
 import hashlib
 import heapq
 import json
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -123,4 +125,6 @@ class Listing:
 
     @staticmethod
     def _matches(asked: Query, item: dict[str, Any]) -> bool:
+        if item.get("expires", math.inf) <= time.time():
+            return False  # time to live has not removed it yet
         return asked.provider in {None, item["provider"]} and asked.state in {None, item["state"]}

@@ -1,6 +1,7 @@
 """Live inputs at Cloudflare Stream, in our words."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from headwater.errors import (
     CapabilityNotSupported,
     ProviderError,
     ProviderOutcomeUnknown,
+    ProviderUnauthorized,
     ProviderUnavailable,
     Upstream,
 )
@@ -24,6 +26,10 @@ RECORDINGS_REMAIN = (
 )
 
 
+ACCOUNT_NOTE = "account_id"
+"""In another account the live input reads as gone: a secret that was exchanged must not lose it."""
+
+
 class Cloudflare:
     """Cloudflare Stream. Source of what it does: its API reference and product pages for live inputs."""
 
@@ -37,7 +43,9 @@ class Cloudflare:
 
     def __init__(self, base_url: str, secret: Callable[[bool], CloudflareSecret]) -> None:
         self._secret = secret
-        self._client = ProviderClient(self.name, base_url, lambda fresh: secret(fresh).headers(), wire.explain)
+        self._client = ProviderClient(
+            self.name, base_url, lambda fresh: secret(fresh).headers(), wire.explain, wire.refuses
+        )
 
     def create(self, order: Order[CloudflareOptions], deadline: Deadline) -> Resource:
         """Make the live input; under the same id and generation, have the same one again, for 6 hours.
@@ -55,7 +63,7 @@ class Cloudflare:
         made = wire.resource(wire.granted(answer))
         if made is None:
             raise ProviderOutcomeUnknown("cloudflare: its answer names no live input.", upstream=self._upstream(answer))
-        return made if any(access.secrets for access in made.ingest) else self._whole(made.ref, deadline)
+        return self._noted(made) if any(access.secrets for access in made.ingest) else self._whole(made.ref, deadline)
 
     def find(self, order: Order[CloudflareOptions], deadline: Deadline) -> Resource | None:
         """The live input that bears the order's id; None where the list has none.
@@ -76,6 +84,7 @@ class Cloudflare:
 
     def read(self, handle: Handle, deadline: Deadline) -> Resource | None:
         """The live input as it is, its secrets included."""
+        self._require_its_account(handle)
         return self._read(handle.ref, deadline)
 
     def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:  # noqa: ARG002 - it never calls
@@ -84,6 +93,7 @@ class Cloudflare:
 
     def remove(self, handle: Handle, deadline: Deadline) -> Removal:
         """Delete the live input, which ends what is being sent to it. Its recordings stay."""
+        self._require_its_account(handle)
         try:
             wire.granted(self._client.call("DELETE", self._path(handle.ref), deadline, repeatable=True))
         except ProviderError as error:
@@ -113,7 +123,14 @@ class Cloudflare:
         found = wire.resource(wire.granted(answer))
         if found is None:
             raise self._unreadable(answer)
-        return found
+        return self._noted(found)
+
+    def _noted(self, live_input: Resource) -> Resource:
+        return replace(live_input, notes={**live_input.notes, ACCOUNT_NOTE: self._secret(False).account_id})
+
+    def _require_its_account(self, handle: Handle) -> None:
+        if handle.notes.get(ACCOUNT_NOTE) not in {None, self._secret(False).account_id}:
+            raise ProviderUnauthorized("cloudflare: the stored secret is of another account than this live input.")
 
     def _path(self, ref: str | None = None) -> str:
         account = quote(self._secret(False).account_id, safe="")

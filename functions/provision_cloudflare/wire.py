@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, RootModel, Secret, SecretStr
+from pydantic import ConfigDict, Field, JsonValue, RootModel, Secret, SecretStr
 
 from headwater import errors
 from headwater.errors import Fault, ProviderError
-from headwater.http import Answer, Explanation
+from headwater.http import Answer, Explanation, HeaderText
 from headwater.provider import Order, Resource
 from headwater.streams import Access, Frozen, State
 from provision_cloudflare.options import HEADWATER_ID, CloudflareOptions
@@ -32,14 +32,6 @@ UNUSABLE_CREDENTIAL = frozenset({"6003", "6103", "9106"})
 """Error codes of a credential that Cloudflare cannot read, which it answers with 400 (third-party reports)."""
 
 
-def _is_header_text(secret: SecretStr) -> SecretStr:
-    value = secret.get_secret_value()
-    if not (value.isascii() and value.isprintable() and value.strip() == value != ""):
-        raise ValueError("must be printable ASCII, not empty, without blanks around it")
-    return secret
-
-
-type HeaderText = Annotated[SecretStr, AfterValidator(_is_header_text)]
 type AccountId = Annotated[str, Field(min_length=1, max_length=32)]
 
 
@@ -102,15 +94,14 @@ def _renamed(given: Mapping[str, Any]) -> dict[str, JsonValue]:
 # ---- what is answered ----
 
 
+def refuses(answer: Answer) -> bool:
+    """Whether the envelope says no, whatever the status."""
+    return _object(answer.body).get("success") is False
+
+
 def granted(answer: Answer) -> JsonValue:
-    """The envelope's ``result``; None where there is none. Raises ``ProviderRejected`` if it says no with a 200."""
-    envelope = _object(answer.body)
-    if envelope.get("success") is False:
-        told = explain(answer)
-        upstream = errors.Upstream("cloudflare", answer.status, told.code, told.request_id)
-        detail = f"cloudflare refused: {told.message}" if told.message else "cloudflare refused."
-        raise errors.ProviderRejected(detail, faults=told.faults, upstream=upstream)
-    return envelope.get("result")
+    """The envelope's ``result``; None where there is none."""
+    return _object(answer.body).get("result")
 
 
 def resource(live_input: JsonValue) -> Resource | None:
@@ -207,6 +198,8 @@ def explain(answer: Answer) -> Explanation:
 
 def _kind(status: int, codes: list[str]) -> type[ProviderError] | None:
     """A 404 that is not of a live input is of the account: the credential does not reach it."""
+    if status < 300:
+        return errors.ProviderRejected
     if status == 404:
         return errors.ProviderNotEntitled
     if status == 400 and UNUSABLE_CREDENTIAL.intersection(codes):

@@ -91,7 +91,7 @@ NO_IDENTITY = (
 )
 LOST = (boto.HTTPClientError, boto.IncompleteReadError)
 
-TAGS_FAULT = Fault("/tags", "too_long", "the service finds too many tags on this stream")
+TAGS_FAULT = Fault("/options/tags", "too_long", "the service finds too many tags on this stream")
 
 LONGEST_MESSAGE = 1000
 

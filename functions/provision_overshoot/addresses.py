@@ -20,6 +20,20 @@ def address(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _bare(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text quotes the URL
+        raise ValueError("must be a URL") from None
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must hold no user, password or query: the token has a field of its own")
+    return url
+
+
+BARE = AfterValidator(_bare)
+"""A check that an address, which is shown, holds nothing that opens anything."""
+
+
 def _host(url: SecretStr) -> str:
     try:
         return (urlsplit(url.get_secret_value()).hostname or "").rstrip(".")

@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from headwater.provider import Options
-from provision_overshoot.addresses import address
+from provision_overshoot.addresses import BARE, address
 
 V1BETA = "v1beta"
 V02 = "v0.2"
@@ -165,7 +165,7 @@ class LivekitSource(Options):
     """Video taken from a LiveKit room of the caller's."""
 
     type: Literal["livekit"] = Field(description="A LiveKit room of your own.")
-    url: str = Field(min_length=1, description="Address of the LiveKit server.")
+    url: Annotated[str, BARE] = Field(min_length=1, description="Address of the LiveKit server, without any key.")
     token: SecretStr = Field(min_length=1, description="Token with which the provider joins the room. A secret.")
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, Secret, SecretStr
+from pydantic import BaseModel, ConfigDict, JsonValue, Secret, SecretStr
 
 from headwater.errors import Fault
+from headwater.http import HeaderText
 from headwater.provider import Options
 from headwater.streams import Access, Frozen
 
@@ -20,7 +21,7 @@ class OvershootSecret(Frozen):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    api_key: SecretStr = Field(min_length=1)
+    api_key: HeaderText
 
     def headers(self) -> dict[str, SecretStr]:
         """What authenticates a call."""
@@ -101,5 +102,4 @@ def _faults(details: list[JsonValue]) -> Iterator[Fault]:
 
 
 def _pointer(steps: list[JsonValue]) -> str:
-    """Into our request: the provider's body is our ``options``."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in ["options", *steps])
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

@@ -59,12 +59,9 @@ def created(answer: Answer) -> Resource | None:
 def _webrtc(told: dict[str, JsonValue]) -> tuple[Access, ...]:
     """The answer to an offer, with the TURN servers as they were given: their members' names are not documented."""
     answer, turn_servers = text(told.get("webrtc"), "sdp"), told.get("turn_servers")
-    if not answer:
-        return ()
-    secrets: dict[str, SecretValue] = {"sdp_answer": Secret[JsonValue](answer)}
-    if turn_servers:
-        secrets["turn_servers"] = Secret[JsonValue](turn_servers)
-    return (Access(protocol="webrtc", secrets=secrets),)
+    told_secrets = {"sdp_answer": answer, "turn_servers": turn_servers}
+    secrets: dict[str, SecretValue] = {name: Secret[JsonValue](value) for name, value in told_secrets.items() if value}
+    return (Access(protocol="webrtc", secrets=secrets),) if secrets else ()
 
 
 def found(answer: Answer, handle: Handle) -> Resource | None:

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, JsonValue, Secret, SecretStr
+from pydantic import ConfigDict, JsonValue, Secret, SecretStr
 
 from headwater.errors import Fault
-from headwater.http import Answer, Explanation
+from headwater.http import Answer, Explanation, HeaderText
 from headwater.provider import Resource
 from headwater.streams import Access, Frozen, State
 
@@ -18,19 +17,12 @@ EPOCH = 1_000_000_000
 """``X-RateLimit-Reset`` above this is a moment, else seconds from now: the provider's pages differ."""
 
 
-def _is_header_text(secret: SecretStr) -> SecretStr:
-    value = secret.get_secret_value()
-    if not (value.isascii() and value.isprintable() and value.strip() == value != ""):
-        raise ValueError("must be printable ASCII, not empty, without blanks around it")
-    return secret
-
-
 class PyannoteSecret(Frozen):
     """``{"api_key"}``: a team's key with the permissions stream:write and stream:read. Its form is not checked."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    api_key: Annotated[SecretStr, AfterValidator(_is_header_text)]
+    api_key: HeaderText
 
     def headers(self) -> dict[str, SecretStr]:
         """The authentication header."""

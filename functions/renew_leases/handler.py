@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from headwater import telemetry
-from renew_leases.steps import carry_out, step_for
+from renew_leases.steps import carry_out, come_again_soon, step_for
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -23,4 +23,5 @@ def _one(record: SQSRecord) -> None:
             carry_out(step)
     except Exception as error:
         telemetry.failure("beat failed", error)
+        come_again_soon(record.receipt_handle)
         raise

@@ -90,8 +90,7 @@ def test_the_publisher_sends_nothing_that_was_not_promised(kind: type[BaseModel]
     places = [(at, changed) for at, changed in with_one_unknown_member(example(kind)) if not at.startswith(free)]
     assert {"", "/data", "/data/stream"} <= {at for at, _ in places}
     for _, changed in places:
-        with pytest.raises(Unpublishable, match="added_later"):
-            pending(record(kind, changed))
+        assert "added_later" not in pending(record(kind, changed)).detail
 
 
 @pytest.mark.parametrize("kind", [StreamAttentionDue, StreamRequested])

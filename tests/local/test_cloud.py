@@ -1,5 +1,6 @@
 """Starting and stopping the whole cloud as `make up` and `make down` do, in a folder of the test's own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -72,6 +73,8 @@ def command(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path / "cloud", {})
     yield command
     command.run("down")
+    for pid in alive(set(), command.folder):  # of a test that failed
+        os.kill(pid, signal.SIGKILL)
 
 
 def ps(columns: str) -> list[str]:
@@ -80,10 +83,18 @@ def ps(columns: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603 - as it says
 
 
-def alive(groups: set[int]) -> list[str]:
-    """The processes of these groups that still run."""
-    split = (line.split(None, 2) for line in ps("pgid=,stat=,command="))
-    return [command for group, state, command in split if int(group) in groups and not state.startswith("Z")]
+def alive(groups: set[int], folder: Path) -> list[int]:
+    """The processes that still run: of these groups, or with a file of this folder open, written down or not."""
+    split = (line.split() for line in ps("pid=,pgid=,stat="))
+    return [
+        int(pid)
+        for pid, group, state in split
+        if not state.startswith("Z") and (int(group) in groups or any(within(folder, file) for file in files(int(pid))))
+    ]
+
+
+def within(folder: Path, file: str) -> bool:
+    return file.startswith(f"{folder}/")
 
 
 def wait_for(is_so: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 60) -> None:
@@ -91,15 +102,15 @@ def wait_for(is_so: Callable[[], bool], process: "subprocess.Popen[str]", second
     while not is_so():
         assert process.poll() is None, process.stdout.read() if process.stdout else ""
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.005)  # a moment is over soon
 
 
 # ---- interrupted ----
 
 
 def starting(command: Command) -> bool:
-    """One program was started, the others perhaps not yet."""
-    return len(command.groups()) >= 1
+    """The second program is being started, and not written down yet."""
+    return (command.folder / "logs" / "simulators.log").exists()
 
 
 def deploying(command: Command) -> bool:
@@ -119,7 +130,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_running(
         said, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Interrupted; stopped" in said
-    assert alive(groups | command.groups()) == []
+    assert alive(groups, command.folder) == []
     assert not (command.folder / "stack.json").exists()
 
 
@@ -129,10 +140,10 @@ def test_a_second_interruption_does_not_stop_the_stopping(command: Command) -> N
         groups = {*command.groups(), process.pid}
         while process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
-            time.sleep(0.05)
+            time.sleep(0.005)  # a moment is over soon
         said, _ = process.communicate(timeout=60)
     assert "Interrupted; stopped emulator" in said
-    assert alive(groups) == []
+    assert alive(groups, command.folder) == []
 
 
 def test_a_start_that_fails_leaves_nothing_running(command: Command) -> None:
@@ -148,7 +159,7 @@ def test_a_start_that_fails_leaves_nothing_running(command: Command) -> None:
         command.environment.clear()
     assert process.returncode != 0
     assert "kinesis-video did not start" in said
-    assert alive(groups) == []
+    assert alive(groups, command.folder) == []
 
 
 # ---- stopped ----
@@ -182,7 +193,7 @@ def test_it_listens_where_it_is_told_and_to_this_machine_alone_until_it_is_stopp
     assert command.groups() == groups
 
     assert command.run("down") == "Stopped emulator, simulators, kinesis-video.\n"
-    assert alive(groups) == []
+    assert alive(groups, command.folder) == []
     with pytest.raises(httpx.ConnectError):
         httpx.get(cloud.simulators_url)
 
@@ -217,15 +228,18 @@ def pids(groups: set[int]) -> Iterator[int]:
 
 
 def sockets(pid: int) -> Iterator[str]:
-    """The inodes of a process's sockets; none of one that has just ended."""
+    """The inodes of a process's sockets."""
+    for file in files(pid):
+        if file.startswith("socket:["):
+            yield file.removeprefix("socket:[").removesuffix("]")
+
+
+def files(pid: int) -> Iterator[str]:
+    """What a process has open; nothing of one that has just ended."""
     try:
         opened = list(Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return
     for one in opened:
-        try:
-            target = str(one.readlink())
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            yield target.removeprefix("socket:[").removesuffix("]")
+        with contextlib.suppress(OSError):
+            yield str(one.readlink())

@@ -360,7 +360,7 @@ def test_the_answer_of_2021_is_understood(provider: Cloudflare, simulated: Simul
     simulated.door.configure(live_block=True)
     options = CloudflareOptions.model_validate({"recording": {"mode": mode}})
     made = provider.create(an_order(provider, options), Deadline(PATIENT))
-    assert made.notes == {"recording_mode": mode}
+    assert made.notes == {"recording_mode": mode, "account_id": "sim-account"}
 
 
 def test_an_answer_of_the_id_alone_is_completed_by_reading(
@@ -412,7 +412,12 @@ def test_fields_of_other_types_than_described_are_left_out(
     door.fault("status", "getLiveInput", status=200, body={"success": True, "result": odd})
     found = provider.read(handle(order, made), Deadline(PATIENT))
     assert found
-    assert (found.state, found.ingest, found.playback, found.notes) == (State.READY, (), (), {})
+    assert (found.state, found.ingest, found.playback, found.notes) == (
+        State.READY,
+        (),
+        (),
+        {"account_id": "sim-account"},
+    )
 
 
 # ---- what is refused ----
@@ -430,9 +435,9 @@ def test_the_provider_s_pointers_are_told_in_our_names(
     door.fault("status", "createLiveInput", status=400, body=body)
     error = failure_of(lambda: provider.create(order, Deadline(BRIEF)))
     assert error.faults == (
-        Fault("/recording/allowed_origins/0", "1001", "not an origin"),
-        Fault("/delete_recording_after_days", "1002", "too soon"),
-        Fault("/meta/allowedOrigins", "1003", "too long"),
+        Fault("/options/recording/allowed_origins/0", "1001", "not an origin"),
+        Fault("/options/delete_recording_after_days", "1002", "too soon"),
+        Fault("/options/meta/allowedOrigins", "1003", "too long"),
     )
     assert "and something else" in error.detail
 

@@ -221,7 +221,7 @@ def test_the_service_s_own_limit_of_tags_is_a_fault_in_the_tags(
 ) -> None:
     strike(door, "CreateStream", says("TagsPerResourceExceededLimitException", 400, ProviderRejected))
     error = failure_of(lambda: provider.create(order, Deadline(BRIEF)))
-    assert [fault.pointer for fault in error.faults] == ["/tags"]
+    assert [fault.pointer for fault in error.faults] == ["/options/tags"]
 
 
 # ---- what is told of a stream ----

@@ -342,6 +342,25 @@ def test_a_refusal_is_read_whatever_its_detail_is(detail: Any) -> None:
     assert told.code == ("region_error" if detail == {"error": "region_error"} else None)
 
 
+@pytest.mark.parametrize(
+    "url", ["wss://user:canary-p@room.example.org", "wss://room.example.org?access_token=canary-t", "wss://[canary"]
+)
+def test_the_address_of_a_room_holds_no_key(url: str) -> None:
+    source = {"type": "livekit", "url": url, "token": "canary-token"}
+    faults = faults_of(
+        {"api_version": "v0.2", "processing": {"interval_seconds": 1}, "inference": INFERENCE, "source": source}
+    )
+    assert set(faults) == {"/source/url"}
+    assert "canary" not in str(faults)
+
+
+def test_turn_servers_reach_the_caller_without_an_sdp_answer_too() -> None:
+    servers: JsonValue = [{"urls": "turn:t.example.net", "username": "u", "credential": "c"}]
+    made = wire_v02.created(Answer(201, {}, {"stream_id": "a", "turn_servers": servers}))
+    assert made
+    assert made.ingest[0].revealed()["turn_servers"] == servers
+
+
 @pytest.mark.parametrize("explain", [wire_v1beta.explain, wire_v02.explain])
 def test_what_the_provider_finds_wrong_points_into_the_request(explain: Callable[[Answer], Any]) -> None:
     details = [
@@ -353,8 +372,8 @@ def test_what_the_provider_finds_wrong_points_into_the_request(explain: Callable
     ]
     body: Any = {"error": "validation_error", "message": "no", "details": details}
     assert explain(Answer(422, {}, body)).faults == (
-        Fault("/options/source/a~1b", "made_up", "is wrong"),
-        Fault("/options/clips/0", "rejected", "is wrong too"),
+        Fault("/source/a~1b", "made_up", "is wrong"),
+        Fault("/clips/0", "rejected", "is wrong too"),
     )
 
 

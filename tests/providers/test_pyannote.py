@@ -195,7 +195,7 @@ def test_the_fields_that_are_named_are_told(provider: Pyannote, door: Door, orde
     body = {"message": "no", "errors": [{"field": "speakers.max", "message": "too many"}, 7, {"message": "odd"}]}
     door.fault("status", "createLiveStream", status=400, body=body)
     error = failure_of(lambda: provider.create(order, Deadline(BRIEF)))
-    assert error.faults == (Fault("/speakers/max", "provider-rejected", "too many"),)
+    assert error.faults == (Fault("/options/speakers/max", "provider-rejected", "too many"),)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def cloud(environment: None) -> Iterator[None]:
     def forget() -> None:
         aws.client.cache_clear()
         aws.session.cache_clear()
-        vault._PROVIDERS.clear()
+        vault._secrets.cache_clear()
 
     forget()
     with mock_aws():

@@ -331,8 +331,11 @@ class FakeVault:
 
     def __init__(self) -> None:
         self.seals = 0
+        self.away = False
 
     def seal(self, record: Record, plain: bytes) -> bytes:
+        if self.away:
+            raise ConnectionError
         self.seals += 1
         return base64.b64encode(self._bound(record) + plain)
 

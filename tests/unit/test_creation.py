@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from headwater.deadline import Deadline
 from headwater.errors import (
     CallerError,
     CapabilityNotSupported,
@@ -951,3 +952,84 @@ def test_another_deployment_names_other_streams() -> None:
     world = World()
     assert identify("another", CALLER.tenant, "fake", "key") != world.id_of()
     assert identify(DEPLOYMENT, "ab", "c", "key") != identify(DEPLOYMENT, "a", "bc", "key")
+
+
+# ---- a settle that met another write, or could not be sealed
+
+
+@ANY_PROVIDER
+def test_a_settle_that_met_another_transaction_but_no_attempt_is_settled(provider: type[FakeProvider]) -> None:
+    world = World(provider())
+    world.store.fail("settle", Stale())
+    assert world.provision().stream.provider_ref == "ref-1"
+    assert (list(world.provider.alive), world.kinds()) == (["ref-1"], ["StreamCreated"])
+
+
+@ANY_PROVIDER
+def test_a_settle_whose_answer_was_lost_is_known_again(provider: type[FakeProvider]) -> None:
+    world = World(provider())
+    world.store.fail("settle", Stale(), carried_out=True)
+    assert not world.provision().replayed
+    assert (list(world.provider.alive), world.kinds()) == (["ref-1"], ["StreamCreated"])
+
+
+@UNGUARDED
+def test_what_cannot_be_sealed_is_not_left_where_nobody_would_find_it(provider: type[FakeProvider]) -> None:
+    world = World(provider())
+    world.vault.away = True
+    with pytest.raises(ConnectionError):
+        world.provision()
+    assert world.provider.alive == {}
+    world.vault.away = False
+    assert world.provision().stream.state is State.READY
+    assert len(world.provider.alive) == 1
+
+
+# ---- a bus request that nobody waits for any more
+
+
+LATE = InvalidRequest("The deadline has passed.")
+
+
+def give_up(world: World, **body: Any) -> None:
+    world.creation.give_up(CALLER, "key", world.wanted(**body), Deadline(INVOCATION_SECONDS), LATE)
+
+
+def test_what_an_earlier_attempt_made_is_settled_although_it_is_late() -> None:
+    world = World()
+    world.provider.fail("create", ProviderOutcomeUnknown("silence"), carried_out=True)
+    with pytest.raises(ProviderOutcomeUnknown):
+        world.provision()
+    give_up(world)
+    assert (world.record().stream.state, world.kinds()) == (State.READY, ["StreamCreated"])
+    assert list(world.provider.alive) == [world.record().stream.provider_ref]
+
+
+def test_a_late_request_that_made_nothing_has_failed() -> None:
+    world = World()
+    give_up(world)
+    give_up(world)
+    assert (world.record().stream.state, world.kinds()) == (State.FAILED, ["StreamFailed"])
+    assert world.provider.alive == {}
+
+
+def test_a_late_request_leaves_another_s_unfinished_one_alone() -> None:
+    world = World()
+    world.provider.fail("create", ProviderUnavailable("later"))
+    with pytest.raises(ProviderUnavailable):
+        world.provision()
+    before = world.record()
+    give_up(world, name="another")
+    world.creation.refuse(CALLER, "key", LATE)
+    assert world.record() == before
+    assert world.kinds() == []
+
+
+def test_while_an_earlier_attempt_may_be_at_it_nothing_is_given_up() -> None:
+    world = World()
+    world.provider.fail("create", Killed())
+    with pytest.raises(Killed):
+        world.provision()
+    with pytest.raises(CreationInProgress):
+        give_up(world)
+    assert world.kinds() == []

@@ -36,6 +36,7 @@ PROMISED = {
     "provider-unavailable": 503,
     "provider-outcome-unknown": 504,
     "provider-secret-invalid": 500,
+    "provider-secret-unavailable": 503,
     "internal-error": 500,
 }
 RETRYABLE = {
@@ -44,6 +45,7 @@ RETRYABLE = {
     "provider-rate-limited",
     "provider-unavailable",
     "provider-outcome-unknown",
+    "provider-secret-unavailable",
     "internal-error",
 }
 

@@ -156,7 +156,7 @@ class Keys:
 
 def explain(answer: Answer) -> Explanation:
     told = answer.body if isinstance(answer.body, dict) else {}
-    faults = (Fault("/options/x", "told", str(told.get("message"))),) if told else ()
+    faults = (Fault("/x", "told", str(told.get("message"))),) if told else ()
     wait = told.get("wait")
     return Explanation(
         code=str(told.get("code")) if told else None,
@@ -574,3 +574,45 @@ def test_a_deadline_has_no_time_left_when_it_has_passed() -> None:
     assert deadline.sooner(30).remaining() == 0
     now[0] = 200
     assert deadline.remaining() == 0
+
+
+# ---- what of a refusal is passed on
+
+
+def test_our_key_is_masked_wherever_a_provider_repeats_it(server: Server, keys: Keys) -> None:
+    key = keys.stored
+
+    def repeats(_: Answer) -> Explanation:
+        fault = Fault("/x", "no", f"not with {key}")
+        return Explanation(code=f"bad-{key}", message=f"no {key}", request_id=f"r-{key}", faults=(fault,) * 200)
+
+    client = ProviderClient("fake", server.url, keys, repeats)
+    for status in (400, 401, 403, 422):
+        server.plays = [answers(status)] * 2
+        error = failure(lambda: post(client))
+        assert key not in "".join(everything_told_by(error)) + json.dumps(error.problem("r"))
+        assert len(error.faults) <= 100
+    client._client.close()
+
+
+def test_an_answer_may_refuse_whatever_its_status(server: Server, keys: Keys) -> None:
+    server.plays = [answers(200, {"ok": False})]
+    client = ProviderClient(
+        "fake",
+        server.url,
+        keys,
+        lambda _: Explanation(kind=ProviderRejected),
+        lambda answer: answer.body == {"ok": False},
+    )
+    error = failure(lambda: post(client))
+    assert (type(error), error.effect) == (ProviderRejected, Effect.NONE)
+    client._client.close()
+
+
+@pytest.mark.parametrize(("status", "effect"), [(408, Effect.UNKNOWN), (425, Effect.NONE)])
+def test_a_gateway_s_time_out_is_no_rejection(
+    client: ProviderClient, server: Server, status: int, effect: Effect
+) -> None:
+    server.plays = [answers(status)] * 9
+    error = failure(lambda: post(client, BRIEF))
+    assert (type(error), error.effect) == (ProviderUnavailable, effect)

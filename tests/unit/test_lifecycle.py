@@ -660,3 +660,22 @@ def test_the_event_of_a_command_tells_the_command_that_brought_it_about() -> Non
     world.clock.advance(60)
     world.expire()
     assert world.store.events[world.stream.id][-1].request_id == "bus-1"
+
+
+# ---- what is a fact at the provider already
+
+
+def test_a_renewal_s_new_token_is_kept_whatever_was_written_meanwhile() -> None:
+    world = Standing(Unfindable())
+    world.provider.meanwhile("renew", world.interfere)
+    world.provider.rotate("ref-1")
+    world.keep_alive()
+    assert world.provider.secret_of("ref-1") in json.dumps(world.credentials().revealed())
+
+
+@pytest.mark.parametrize("stream_id", ["x" * 3000, "str_", "str_" + "A" * 52, "str_" + "a" * 53, "../x"])
+def test_what_is_no_id_is_not_looked_for(stream_id: str) -> None:
+    world = Standing()
+    world.store.fail("load", AssertionError("the table refuses such keys"), times=9)
+    with pytest.raises(StreamNotFound):
+        world.lifecycle.timeline(CALLER, stream_id)

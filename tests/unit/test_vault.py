@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from cryptography.exceptions import InvalidTag
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from headwater import aws, vault
-from headwater.errors import ProviderSecretInvalid
+from headwater.errors import ProviderSecretInvalid, ProviderSecretUnavailable
 from headwater.records import Record
 from headwater.vault import KmsVault, provider_secret
 from tests.unit.fakes import CANARY, FakeVault, WrongIdentity, a_claimed_record
@@ -176,7 +177,7 @@ def test_a_secret_is_remembered_for_five_minutes(secrets: "SecretsManagerClient"
 
 def test_nothing_is_read_before_it_is_needed(cloud: None) -> None:
     provider_secret(ProviderSecret, "arn:no-such")
-    assert vault._PROVIDERS == {}
+    assert vault._secrets.cache_info().currsize == 0
 
 
 def test_a_secret_that_is_not_there_is_named(secrets: "SecretsManagerClient") -> None:
@@ -208,3 +209,12 @@ def test_a_malformed_secret_that_was_mended_is_read(secrets: "SecretsManagerClie
     refused(arn)
     secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(GOOD))
     assert provider_secret(ProviderSecret, arn)(True).account == "a-1"
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "InternalServiceError", "DecryptionFailure"])
+def test_a_secret_that_cannot_be_read_just_now_is_not_called_missing(code: str, cloud: None) -> None:
+    client = aws.client("secretsmanager")
+    with Stubber(client) as stub:
+        stub.add_client_error("get_secret_value", code)
+        with pytest.raises(ProviderSecretUnavailable):
+            provider_secret(ProviderSecret, "arn:some")(True)

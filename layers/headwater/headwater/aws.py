@@ -19,8 +19,8 @@ def session() -> "Session":
 
 @cache
 def client(service: Service) -> Any:
-    """A client whose calls end: 2 s to connect and 5 s to answer, three attempts in botocore's standard mode."""
+    """A client whose calls end: 1 s to connect and 2 s to answer, three attempts in botocore's standard mode."""
     from botocore.config import Config
 
-    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
     return session().client(service, config=config)

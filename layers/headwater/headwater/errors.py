@@ -29,6 +29,7 @@ HeadwaterError
 │   └── ProviderOutcomeUnknown       504
 └── OperatorError                    whoever runs this deployment
     ├── ProviderSecretInvalid        500
+    ├── ProviderSecretUnavailable    503  + Retry-After
     └── InternalError                500
 
 The status belongs to the class, and nobody reads an error's text to decide anything.
@@ -241,6 +242,11 @@ class OperatorError(HeadwaterError):
 
 class ProviderSecretInvalid(OperatorError):
     code, status, title = "provider-secret-invalid", 500, "The provider's secret is missing or malformed"
+
+
+class ProviderSecretUnavailable(OperatorError):
+    code, status, title = "provider-secret-unavailable", 503, "The provider's secret cannot be read just now"
+    retryable = True
 
 
 class InternalError(OperatorError):

@@ -13,6 +13,8 @@ REQUEST_SOURCE = "headwater.requests"
 """Of whoever asks for a stream over the bus."""
 
 DETAIL_BYTES = 200_000
+FAULTS = 100
+"""How many faults of a request an event names; its ``detail`` says how many there were."""
 
 
 class StreamData(Frozen):
@@ -158,4 +160,4 @@ def happened[E: Happened](kind: type[E], stream: Stream, tenant: str, request_id
 def problem(error: HeadwaterError) -> Problem:
     """Why it failed, for the event that tells so."""
     errors = [Wrong(pointer=fault.pointer, code=fault.code, detail=fault.detail) for fault in error.faults]
-    return Problem(code=error.code, detail=error.detail, errors=errors)
+    return Problem(code=error.code, detail=error.detail, errors=errors[:FAULTS])

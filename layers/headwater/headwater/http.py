@@ -11,14 +11,15 @@ from functools import cache
 from json import loads
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
-from pydantic import JsonValue, SecretStr
+from pydantic import AfterValidator, JsonValue, SecretStr
 
 from headwater import errors
 from headwater.deadline import Deadline
 from headwater.errors import Effect, Fault, ProviderError, Upstream
+from headwater.events import FAULTS
 from headwater.requests import MASK
 from headwater.retry import with_retries
 
@@ -26,17 +27,34 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 SHORTEST_KEY = 8
 """Characters; what is shorter is a word like Bearer."""
+
+
+def _is_header_text(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not (value.isascii() and value.isprintable() and value.strip() == value != ""):
+        raise ValueError("must be printable ASCII, not empty, without blanks around it")
+    return secret
+
+
+type HeaderText = Annotated[SecretStr, AfterValidator(_is_header_text)]
+"""A secret that can be sent as the value of a header."""
+
 HEADERS = {"User-Agent": "headwater", "Accept": "application/json", "Accept-Encoding": "identity"}
 LONGEST_MESSAGE = 500
 """Characters of a provider's words that are passed on."""
 ANSWER_BYTES = 4_000_000
 """Far above the longest answer there is: a list of a thousand live inputs."""
 
+OPTIONS = "/options"
+"""Where a provider's options stand in our request."""
+
 REFUSALS: dict[int, type[ProviderError]] = {
     401: errors.ProviderUnauthorized,
     402: errors.ProviderPaymentRequired,
     403: errors.ProviderNotEntitled,
     409: errors.ProviderConflict,
+    408: errors.ProviderUnavailable,
+    425: errors.ProviderUnavailable,
     429: errors.ProviderRateLimited,
 }
 """What a refusal's status means unless the provider says otherwise: any other 4xx is a rejection."""
@@ -44,7 +62,7 @@ REFUSALS: dict[int, type[ProviderError]] = {
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a provider's error body says, read leniently by its ``wire`` module. ``faults`` point into our request."""
+    """What a provider's error body says, read leniently by its ``wire`` module. ``faults`` point into our options."""
 
     code: str | None = None
     message: str | None = None
@@ -75,11 +93,19 @@ type Explain = Callable[[Answer], Explanation]
 class ProviderClient:
     """Calls one provider. ``base_url`` without a trailing slash. Reused between calls, so that connections are."""
 
-    def __init__(self, provider: str, base_url: str, authorize: Authorize, explain: Explain) -> None:
+    def __init__(
+        self,
+        provider: str,
+        base_url: str,
+        authorize: Authorize,
+        explain: Explain,
+        refuses: Callable[[Answer], bool] = lambda _: False,
+    ) -> None:
         self._provider = provider
         self._base_url = base_url.rstrip("/")
         self._authorize = authorize
         self._explain = explain
+        self._refuses = refuses
         self._client = httpx.Client(verify=_trust(), follow_redirects=False, headers=HEADERS)
 
     def call(
@@ -104,7 +130,7 @@ class ProviderClient:
 
         def once(fresh: bool = False) -> Answer:
             answer = self._exchange(method, path, deadline, json, headers or {}, seconds, fresh)
-            if answer.status >= 300:
+            if answer.status >= 300 or self._refuses(answer):
                 raise self._refusal(answer, method, private)
             return answer
 
@@ -168,14 +194,18 @@ class ProviderClient:
         # A key that was refused may be one that we no longer hold and could not mask.
         quiet = private or kind is errors.ProviderUnauthorized
         message = None if quiet else self._masked(told.message)
+        faults = () if quiet else tuple(self._of_our_request(fault) for fault in told.faults[:FAULTS])
         detail = f"{self._provider} answered {answer.status}" + (f": {message}" if message else ".")
         return kind(
             detail,
             effect=effect,
             retry_after=(told.retry_after if wait is None else wait) if kind.retryable else None,
-            faults=() if private else told.faults,
-            upstream=Upstream(self._provider, answer.status, told.code, told.request_id),
+            faults=faults,
+            upstream=Upstream(self._provider, answer.status, self._masked(told.code), self._masked(told.request_id)),
         )
+
+    def _of_our_request(self, fault: Fault) -> Fault:
+        return Fault(OPTIONS + fault.pointer, fault.code, self._masked(fault.detail) or "")
 
     def _masked(self, message: str | None) -> str | None:
         """The provider's words without the key that we sent, which they may repeat."""
@@ -198,8 +228,8 @@ def _meaning(status: int) -> type[ProviderError]:
 
 
 def _effect(status: int, method: str) -> Effect:
-    """A 5xx may come after the work was done (a gateway's certainly does), unless nothing was asked to be done."""
-    return Effect.UNKNOWN if status >= 500 and method != "GET" else Effect.NONE
+    """A 5xx, or a gateway's 408, may come after the work was done, unless nothing was asked to be done."""
+    return Effect.UNKNOWN if (status >= 500 or status == 408) and method != "GET" else Effect.NONE
 
 
 def within[T](seconds: float, work: Callable[[], T]) -> T:

@@ -1,11 +1,13 @@
 """What happens to a stream that is there: read, renew, remove, attend to it. Pure over its ports."""
 
 import math
+import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from headwater import events
-from headwater.creation import ended, leased
+from headwater.creation import ended
 from headwater.deadline import Deadline
 from headwater.errors import CapabilityNotSupported, CreationInProgress, PreconditionFailed, StreamNotFound
 from headwater.events import Happened
@@ -13,12 +15,14 @@ from headwater.ports import Caller, Parts, Stale
 from headwater.provider import Removal, Resource, Verb
 from headwater.records import Credentials, Record
 from headwater.sealing import seal_credentials, unseal_credentials
+from headwater.settlement import leased
 from headwater.streams import OVER, State, Stream
 
+ID = re.compile("str_[a-z2-7]{52}")
 KEEP: None = None
 DROP = b""
 WRITES = 3
-"""How often an end is written anew over another's change."""
+"""How often a fact is written anew over another's change."""
 
 
 class Lifecycle:
@@ -97,7 +101,7 @@ class Lifecycle:
     # -- steps
 
     def _own(self, caller: Caller, stream_id: str) -> Record:
-        record = self._parts.store.load(stream_id)
+        record = self._parts.store.load(stream_id) if ID.fullmatch(stream_id) else None
         theirs = record is None or record.tenant != caller.tenant
         if record is None or theirs or record.stream.provider != self._parts.provider.name:
             raise StreamNotFound("There is no stream of this id.")
@@ -164,12 +168,13 @@ class Lifecycle:
         resource = self._parts.provider.renew(record.handle, self._in_time(deadline))
         if resource is None:
             raise ended(self._lost(caller, record))
-        renewed, lease = leased(resource, self._parts.clock()), record.stream.lease
-        if renewed and lease:
-            renewed = renewed.model_copy(update={"beat": lease.beat})
-        stream = record.stream.model_copy(update={"lease": renewed})
-        after = record.model_copy(update={"stream": stream, "notes": resource.notes})
-        return self._write(caller, record, after, None, self._told(record, resource))
+        return self._insist(
+            caller,
+            record,
+            lambda found: _renewed(found, resource, self._parts.clock()),
+            None,
+            lambda found: self._told(found, resource),
+        )
 
     def _lost(self, caller: Caller, record: Record) -> Record:
         return self._over(caller, record, State.LOST, "not-at-provider", events.StreamLost)
@@ -180,12 +185,24 @@ class Lifecycle:
         return removal
 
     def _over(self, caller: Caller, record: Record, state: State, reason: str, kind: type[Happened]) -> Record:
-        """Record the end, whatever was written meanwhile: at the provider it is a fact already."""
+        def over(found: Record) -> Record:
+            stream = found.stream.model_copy(update={"state": state, "state_reason": reason})
+            return found.model_copy(update={"stream": stream, "ended_at": self._parts.clock()})
+
+        return self._insist(caller, record, over, kind, lambda _: DROP)
+
+    def _insist(
+        self,
+        caller: Caller,
+        record: Record,
+        change: Callable[[Record], Record],
+        kind: type[Happened] | None,
+        credentials: Callable[[Record], bytes | None],
+    ) -> Record:
+        """Record what is a fact at the provider already, whatever was written meanwhile; an end is final."""
         for _ in range(WRITES):
-            stream = record.stream.model_copy(update={"state": state, "state_reason": reason})
-            after = record.model_copy(update={"stream": stream, "ended_at": self._parts.clock()})
             try:
-                return self._write(caller, record, after, kind, DROP)
+                return self._write(caller, record, change(record), kind, credentials(record))
             except PreconditionFailed:
                 record = self._own(caller, record.stream.id)
                 if record.stream.state in OVER:
@@ -210,6 +227,14 @@ class Lifecycle:
 
     def _in_time(self, deadline: Deadline) -> Deadline:
         return deadline.sooner(self._parts.settle_reserve)
+
+
+def _renewed(record: Record, resource: Resource, moment: datetime) -> Record:
+    lease, kept = leased(resource, moment), record.stream.lease
+    if lease and kept:
+        lease = lease.model_copy(update={"beat": kept.beat})
+    stream = record.stream.model_copy(update={"lease": lease})
+    return record.model_copy(update={"stream": stream, "notes": resource.notes})
 
 
 def _still_creating(record: Record, moment: datetime) -> CreationInProgress:

@@ -64,7 +64,7 @@ class Parts:
     clock: Callable[[], datetime] = now
     claim_margin: float = 5
     """How long after its invocation's end a worker counts as dead."""
-    settle_reserve: float = 3
+    settle_reserve: float = 5
     """What a provider call leaves of the invocation, to record what it did."""
     landing: float = 20
     """How long a request whose worker is dead may still be on its way into the provider."""

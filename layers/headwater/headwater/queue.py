@@ -95,8 +95,6 @@ class Inbox:
         key = asked.idempotency_key or envelope.id
         latest = asked.deadline or envelope.time + PATIENCE
         try:
-            if datetime.now(UTC) > latest:
-                raise InvalidRequest("The deadline of this request has passed.", faults=(_LATE,))
             request = _raw(envelope)
             if len(json.dumps(request, default=str, ensure_ascii=False).encode(errors="replace")) > BODY_BYTES:
                 raise InvalidRequest(f"A request has at most {BODY_BYTES} bytes.")
@@ -105,6 +103,10 @@ class Inbox:
                 raise InvalidRequest("A secret may not travel over the bus: open this stream by the API.")
         except CallerError as error:
             self._creation.refuse(caller, key, error)
+            return
+        if datetime.now(UTC) > latest:
+            late = InvalidRequest("The deadline of this request has passed.", faults=(_LATE,))
+            self._creation.give_up(caller, key, wanted, deadline, late)
             return
         with telemetry.counting_ambiguity(self._parts.provider.name):
             opened = self._creation.provision(caller, key, wanted, deadline, origin="bus")

@@ -56,7 +56,9 @@ class Table:
             existing: Any = refused.response
             return record_of(from_attributes(existing["Item"]))
         except self._client.exceptions.TransactionConflictException:
-            return self.load(record.stream.id)
+            if found := self.load(record.stream.id):
+                return found
+            raise
         return None
 
     def load(self, stream_id: str) -> Record | None:
@@ -222,7 +224,7 @@ def event_item(event: Happened) -> Item:
 def record_of(item: Item) -> Record:
     """The record that ``stream_item`` laid out."""
     secrets = item.get("request_secrets")
-    record = Record.model_validate_json(item["record"])
+    record = Record.model_validate_json(item["record"], extra="ignore")
     return record.model_copy(update={"request_secrets": bytes(secrets) if secrets else None})
 
 

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
 from pydantic import TypeAdapter, ValidationError
 
 from headwater import aws
-from headwater.errors import ProviderSecretInvalid
+from headwater.errors import ProviderSecretInvalid, ProviderSecretUnavailable
 from headwater.records import Record
 from headwater.requests import faults_of
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 SECRET_SECONDS = 300
+ABSENT = frozenset({"ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException"})
+"""What Secrets Manager answers where there is no such secret, none for us, or one that is being deleted."""
 _NONCE = 12
 
 
@@ -60,7 +64,8 @@ def _bound(context: Mapping[str, str]) -> bytes:
 def provider_secret[S](secret_type: type[S], arn: str) -> Callable[[bool], S]:
     """Reads the provider's secret as ``secret_type``, from a cache of five minutes; told True, anew.
 
-    What it returns raises ``ProviderSecretInvalid``, which names the secret and the fields, and never a value.
+    What it returns raises ``ProviderSecretInvalid``, which names the secret and the fields and never a value, and
+    ``ProviderSecretUnavailable`` where Secrets Manager does not answer.
     """
     adapter: TypeAdapter[S] = TypeAdapter(secret_type)
 
@@ -81,18 +86,16 @@ def _secret_text(arn: str, fresh: bool) -> str:
 
     try:
         return str(_secrets().get(arn, max_age=SECRET_SECONDS, force_fetch=fresh))
-    except GetParameterError:
+    except GetParameterError as error:
+        cause = error.__cause__ or error.__context__
+        if not isinstance(cause, ClientError) or cause.response["Error"]["Code"] not in ABSENT:
+            raise ProviderSecretUnavailable(f"The secret {arn} cannot be read just now.") from None
         # Its text is the AWS error's, which is the operator's to read in CloudTrail; ours says what to do.
         raise ProviderSecretInvalid(f"The secret {arn} has no value, or this function may not read it.") from None
 
 
+@cache
 def _secrets() -> Any:
     from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
-    provider = _PROVIDERS.get("secrets")
-    if provider is None:
-        provider = _PROVIDERS["secrets"] = SecretsProvider(boto3_client=aws.client("secretsmanager"))
-    return provider
-
-
-_PROVIDERS: dict[str, Any] = {}
+    return SecretsProvider(boto3_client=aws.client("secretsmanager"))

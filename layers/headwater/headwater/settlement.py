@@ -1,0 +1,127 @@
+"""How an attempt ends: settled with its stream, settled as failed, or released. Pure over its ports."""
+
+from datetime import datetime, timedelta
+
+from headwater import events
+from headwater.deadline import Deadline
+from headwater.errors import CreationInProgress, HeadwaterError
+from headwater.ports import Caller, Parts, Stale
+from headwater.provider import Resource
+from headwater.records import Credentials, Record
+from headwater.sealing import seal_credentials
+from headwater.streams import Lease, State
+
+WRITES = 3
+"""How often a settle is tried that met another transaction, but no other attempt."""
+
+
+class Superseded(Exception):
+    """The claim is no longer this attempt's. ``ours`` is what it would have recorded, ``recorded`` what is there."""
+
+    def __init__(self, ours: Record, recorded: Record | None) -> None:
+        super().__init__("another attempt has the claim")
+        self.ours = ours
+        self.recorded = recorded
+
+
+class Settlement:
+    """Ends the attempts of one provider."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def made(
+        self, caller: Caller, record: Record, resource: Resource, deadline: Deadline
+    ) -> tuple[Record, Credentials]:
+        """Record the stream, its sealed credentials and its event in one transaction. Raises ``Superseded``."""
+        ours = self._settled(record, resource)
+        credentials = Credentials(ingest=list(resource.ingest), playback=list(resource.playback))
+        sealed = self._sealed(record, ours, credentials, deadline)
+        event = events.happened(events.StreamCreated, ours.stream, caller.tenant, caller.request_id)
+        for _ in range(WRITES):
+            try:
+                self._parts.store.settle(ours, event, sealed)
+            except Stale:
+                recorded = self._parts.store.load(ours.stream.id)
+                if recorded and recorded.attempt == ours.attempt and not recorded.claim:
+                    break  # our own write, its answer lost
+                if recorded is None or recorded.attempt != ours.attempt:
+                    raise Superseded(ours, recorded) from None
+            else:
+                break
+        else:
+            raise CreationInProgress("The stream could not be recorded for other writes.", retry_after=1)
+        return ours, credentials
+
+    def _sealed(self, record: Record, ours: Record, credentials: Credentials, deadline: Deadline) -> bytes | None:
+        try:
+            return seal_credentials(self._parts.vault, ours, credentials)
+        except Exception:
+            # Without its secrets it is of no use to anyone, and where there is no guard nobody would find it again.
+            if not self._parts.provider.guarded:
+                self._parts.provider.remove(ours.handle, deadline)
+            self.released(record, self._parts.clock(), State.PROVISIONING)
+            raise
+
+    def _settled(self, record: Record, resource: Resource) -> Record:
+        moment = self._parts.clock()
+        lifetime = record.max_lifetime_seconds or (self._parts.leased_lifetime if resource.lease_seconds else None)
+        stream = record.stream.model_copy(
+            update={
+                "provider_ref": resource.ref,
+                "state": resource.state,
+                "state_reason": resource.state_reason,
+                "provider_status": resource.provider_status,
+                "version": record.stream.version + 1,
+                "updated_at": moment,
+                "expires_at": moment + timedelta(seconds=lifetime) if lifetime else None,
+                "lease": leased(resource, moment),
+                "ingest": [access.public() for access in resource.ingest],
+                "playback": [access.public() for access in resource.playback],
+            }
+        )
+        settled = {"stream": stream, "claim": None, "notes": resource.notes, "request_secrets": None, "ended_at": None}
+        return record.model_copy(update=settled)
+
+    def failed(self, caller: Caller, record: Record, error: HeadwaterError) -> HeadwaterError:
+        """Record that nothing was made, and announce it; the error to answer with."""
+        moment = self._parts.clock()
+        stream = record.stream.model_copy(
+            update={
+                "state": State.FAILED,
+                "state_reason": error.code,
+                "version": record.stream.version + 1,
+                "updated_at": moment,
+            }
+        )
+        failed = record.model_copy(
+            update={"stream": stream, "claim": None, "ended_at": moment, "request_secrets": None}
+        )
+        problem = events.problem(error)
+        event = events.happened(events.StreamFailed, stream, caller.tenant, caller.request_id, problem=problem)
+        try:
+            self._parts.store.settle(failed, event)
+        except Stale:
+            return CreationInProgress("Another request with this key took over.", retry_after=1)
+        error.settled = True
+        return error
+
+    def released(self, record: Record, free_at: datetime, state: State) -> None:
+        """Let go of the claim, so that a client told to come back is not met by our own shadow."""
+        if not record.claim:
+            return
+        moment = self._parts.clock()
+        claim = record.claim.model_copy(update={"until": moment, "free_at": free_at, "released": True})
+        stream = record.stream.model_copy(update={"state": state})
+        try:
+            self._parts.store.update(record.model_copy(update={"claim": claim, "stream": stream}))
+        except Stale:
+            return  # another attempt has taken over meanwhile: it is not ours to release
+
+
+def leased(resource: Resource, moment: datetime) -> Lease | None:
+    """The lease that a resource came with, counted from ``moment``."""
+    if resource.lease_seconds is None:
+        return None
+    expires_at = moment + timedelta(seconds=resource.lease_seconds)
+    return Lease(ttl_seconds=resource.lease_seconds, expires_at=expires_at, renewed_at=moment)
