@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import SecretStr, TypeAdapter
+from pydantic import JsonValue, SecretStr, TypeAdapter
 
 from headwater.deadline import Deadline
 from headwater.errors import (
