@@ -1,6 +1,5 @@
 """What a person sees while something takes long: what is being done, that it goes on, and how long it took."""
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,8 +32,3 @@ def step(what: str) -> Iterator[None]:
         print(f" {time.monotonic() - begun:.1f} s", flush=True)
     finally:
         over.set()
-
-
-def fail(message: str) -> None:
-    """End the program with a message for a person."""
-    sys.exit(f"\n{message}")
