@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-PYTHON ?= python3.13
+PYTHON ?= $(shell command -v python3.13 || echo python3)
 export PYTHONPATH := functions:layers/headwater:.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
