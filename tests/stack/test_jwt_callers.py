@@ -1,4 +1,4 @@
-"""A deployment whose callers bear tokens: the authorizer on the deployed API, beside the deployment that takes signatures."""
+"""A deployment whose callers bear tokens: the authorizer on the deployed API, beside one that takes signatures."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,0 +1,79 @@
+"""One deployed system for the whole suite, apart from a user's own, and taken down whatever happens."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.cloud import HOME, Cloud, LocalCloud
+from tests.stack.bus import Requester, Subscriber, subscribed
+from tests.stack.callers import Api, new_caller
+from tests.stack.doors import Door, doors_of
+from tests.stack.storage import Storage
+
+ORDER = {"test_secrets": -1, "test_leaks": 1, "test_afterwards": 2}
+"""First what ends functions' environments: the emulator may lose a message that comes to one just then. Last what looks
+through all that the others have left behind. Between them the order is free."""
+MANY = 100_000
+PORTS = ("EMULATOR_PORT", "SIMULATORS_PORT", "KINESIS_VIDEO_PORT")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.get(item.path.stem, 0))
+
+
+@pytest.fixture(scope="session")
+def folder() -> Path:
+    """Where this copy of the cloud keeps its files."""
+    return HOME / "test"
+
+
+@pytest.fixture(scope="session")
+def cloud(folder: Path) -> Iterator[Cloud]:
+    """On free ports, whatever ports a user has chosen for a copy of their own; built as ``make up`` builds."""
+    local = LocalCloud(folder)
+    local.down()  # what a run that was killed has left
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            for name in PORTS:
+                environment.delenv(name, raising=False)
+            running = local.up()
+        yield running
+    finally:
+        local.down()
+
+
+@pytest.fixture(scope="session")
+def subscriber(cloud: Cloud) -> Iterator[Subscriber]:
+    with subscribed(cloud, "everything") as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def api(cloud: Cloud, subscriber: Subscriber, doors: dict[str, Door]) -> Iterator[Api]:
+    """A caller who may call the API and nothing else. Nobody calls before the subscriber listens."""
+    caller = new_caller(cloud, "caller")
+    yield caller
+    caller.close()
+
+
+@pytest.fixture(scope="session")
+def requester(cloud: Cloud, subscriber: Subscriber, doors: dict[str, Door]) -> Requester:
+    """Asks over the bus, once the subscriber listens."""
+    return Requester(cloud)
+
+
+@pytest.fixture(scope="session")
+def doors(cloud: Cloud) -> Iterator[dict[str, Door]]:
+    """Of providers that have room for all the streams of this suite."""
+    with (
+        doors_of(cloud) as all_doors,
+        all_doors["cloudflare"].set(calls_per_five_minutes=MANY),
+        all_doors["pyannote"].set(streams_at_once=MANY, creates_per_minute=MANY, gets_per_minute=MANY),
+    ):
+        yield all_doors
+
+
+@pytest.fixture(scope="session")
+def storage(cloud: Cloud) -> Storage:
+    return Storage(cloud)

@@ -1,0 +1,89 @@
+"""The simulated providers' doors, by their control routes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from local.cloud import Cloud
+
+Json = dict[str, Any]
+
+CREATES = {
+    "cloudflare": "createLiveInput",
+    "kinesis-video": "CreateStream",
+    "overshoot": "createStream",
+    "pyannote": "createLiveStream",
+}
+"""Each provider's operation that makes a stream."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """One provider's: what it was called with, and what is to go wrong there."""
+
+    name: str
+    client: httpx.Client
+
+    def calls(self, operation: str | None = None) -> list[Json]:
+        """Oldest first; see ``local.door.Call``."""
+        query = {"operation": operation} if operation else {}
+        calls: list[Json] = self._ask("GET", "calls", params=query)
+        return calls
+
+    def creates(self) -> list[Json]:
+        """The calls that were to make a stream."""
+        return self.calls(CREATES[self.name])
+
+    def resources(self) -> list[Json]:
+        """What is alive there."""
+        resources: list[Json] = self._ask("GET", "resources")
+        return resources
+
+    def refs(self) -> set[str]:
+        """What is alive there, by the name that we keep as ``provider_ref``."""
+        return {str(one.get("id") or one.get("uid") or one.get("StreamARN")) for one in self.resources()}
+
+    def fault(self, kind: str, operation: str | None = None, **fields: Any) -> None:
+        """See ``local.door.Fault``; without an operation, of the create."""
+        self._ask("POST", "faults", json={"kind": kind, "operation": operation or CREATES[self.name], **fields})
+
+    def act(self, action: str, **arguments: Any) -> None:
+        """An action of the provider's own."""
+        self._ask("POST", action, json=arguments)
+
+    def heal(self) -> None:
+        """No more faults."""
+        self._ask("DELETE", "faults")
+
+    @contextmanager
+    def set(self, **settings: Any) -> Iterator[None]:
+        """Other settings until the block ends."""
+        before = self._ask("GET", "settings")
+        self._ask("POST", "settings", json=settings)
+        try:
+            yield
+        finally:
+            self._ask("POST", "settings", json={name: before[name] for name in settings})
+
+    def violations(self) -> list[str]:
+        """Answers in which the simulator departed from the provider's contract unasked."""
+        violations: list[str] = self._ask("GET", "violations")
+        return violations
+
+    def _ask(self, method: str, what: str, **rest: Any) -> Any:
+        answer = self.client.request(method, f"/_control/{self.name}/{what}", **rest)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+@contextmanager
+def doors_of(cloud: Cloud) -> Iterator[dict[str, Door]]:
+    """By provider."""
+    with (
+        httpx.Client(base_url=cloud.simulators_url, timeout=10) as simulators,
+        httpx.Client(base_url=cloud.kinesis_video_url, timeout=10) as kinesis_video,
+    ):
+        yield {name: Door(name, kinesis_video if name == "kinesis-video" else simulators) for name in CREATES}

@@ -1,0 +1,52 @@
+"""What the deployed system keeps, as it is kept: seen with the root's keys, past every function."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from local.cloud import Cloud
+
+Json = dict[str, Any]
+
+
+class Storage:
+    """The table and the logs."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._dynamodb = cloud.client("dynamodb")
+        self._logs = cloud.client("logs")
+        self._table = cloud.table
+
+    def items(self) -> list[Json]:
+        """Every item in DynamoDB's typed form, sealed parts as the bytes that they are."""
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
+
+    def keys(self) -> set[tuple[str, str]]:
+        """Of every item."""
+        return {(item["pk"]["S"], item["sk"]["S"]) for item in self.items()}
+
+    def record(self, stream_id: str) -> Json:
+        """The record, parsed."""
+        key = {"pk": {"S": f"STREAM#{stream_id}"}, "sk": {"S": "STREAM"}}
+        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)["Item"]
+        record: Json = json.loads(item["record"]["S"])
+        return record
+
+    def change_record(self, stream_id: str, change: Callable[[Json], None]) -> None:
+        """Let the record tell something else: that a time is over, for one."""
+        record = self.record(stream_id)
+        change(record)
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key={"pk": {"S": f"STREAM#{stream_id}"}, "sk": {"S": "STREAM"}},
+            UpdateExpression="SET #record = :record",
+            ExpressionAttributeNames={"#record": "record"},
+            ExpressionAttributeValues={":record": {"S": json.dumps(record)}},
+        )
+
+    def log_lines(self) -> Iterator[str]:
+        """Everything in every log group."""
+        for group in self._logs.describe_log_groups()["logGroups"]:
+            pages = self._logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+            yield from (event["message"] for page in pages for event in page["events"])
