@@ -31,8 +31,8 @@ check: .venv/ready .venv-deploy/ready ## format, lint, types, the template
 	$(BIN)/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-deploy/bin/sam validate --lint
 
-unit: .venv/ready ## every suite but the deployed stack's
-	$(BIN)/pytest tests --ignore tests/stack -n 2 -q
+unit: setup ## every suite but the deployed stack's
+	$(BIN)/pytest tests --ignore tests/stack -n 2 --dist loadfile -q
 
 stack: setup ## the deployed system, over real HTTP
 	$(BIN)/pytest tests/stack -v

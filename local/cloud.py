@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import boto3
 import yaml
 from botocore.config import Config
 
-from local.processes import Background, Program, free_ports
+from local.processes import Background, Program, free_ports, run
 from local.simulators.secrets import SECRETS
 from local.steps import step
 
@@ -222,9 +221,7 @@ def _sam(*arguments: str, log: Path, environment: Mapping[str, str] | None = Non
     # The tools' own python3.13, with its pip, builds the layers, whatever else is on the path.
     path = f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"
     settings = {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", **(environment or {})}
-    with log.open("wb") as out:
-        done = subprocess.run(command, cwd=ROOT, env=settings, stdout=out, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
+    if run(command, ROOT, settings, log):
         raise RuntimeError(f"sam {arguments[0]} failed:\n{log.read_text(errors='replace')[-3000:]}")
 
 

@@ -40,10 +40,14 @@ class Running:
     executable: str
 
     def alive(self) -> bool:
-        """Whether it still runs, and its number was not given to another program meanwhile."""
-        command = ["ps", "-ww", "-o", "stat=,command=", "-p", str(self.pid)]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        return self.executable in told.stdout and not told.stdout.lstrip().startswith("Z")
+        """Whether anything of its group still runs; a number that was given to another program since does not count."""
+        command = ["ps", "-axww", "-o", "pgid=,stat=,command="]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        ours = str(Path(self.executable).parent)
+        rows = (line.split(maxsplit=2) for line in told.splitlines())
+        return any(
+            row[0] == str(self.pid) and not row[1].startswith("Z") and ours in row[2] for row in rows if len(row) == 3
+        )
 
 
 class Background:
@@ -111,6 +115,19 @@ class Background:
                 log = (self._logs / f"{program.name}.log").read_text(errors="replace")
                 raise RuntimeError(f"{program.name} did not start; its log ends:\n{log[-2000:]}")
             time.sleep(0.05)
+
+
+def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> int:
+    """Run a program in ``folder`` until it ends; its exit code. Interrupted, end it."""
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with log.open("wb") as out, uninterrupted():
+            process = subprocess.Popen(command, cwd=folder, env=dict(environment), stdout=out, stderr=subprocess.STDOUT)
+        return process.wait()
+    finally:
+        if process and process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 @contextmanager
