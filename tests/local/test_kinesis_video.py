@@ -14,6 +14,7 @@ from functools import cache, partial
 from typing import Any
 
 import boto3
+import botocore.session
 import httpx
 import pytest
 from botocore.config import Config
@@ -615,7 +616,7 @@ def test_a_refusal_is_named_in_a_header_and_explained_in_the_body(kvs: Served) -
 
 
 def documented(operation: str) -> list[tuple[str, int]]:
-    model = session().client("kinesisvideo", region_name=REGION).meta.service_model
+    model = botocore.session.get_session().get_service_model("kinesisvideo")
     shapes = model.operation_model(operation).error_shapes
     return [(shape.name, shape.metadata["error"]["httpStatusCode"]) for shape in shapes]
 

@@ -1,32 +1,12 @@
-"""What every unit test stands on: no network, an environment of dummies, and AWS in this process where asked for."""
+"""What every unit test stands on: an environment of dummies, and AWS in this process where asked for."""
 
 import io
-import socket
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from headwater import aws, telemetry, vault
 from tests.unit.fakes import ACCOUNT
-
-
-@pytest.fixture(scope="session", autouse=True)
-def only_this_machine() -> Iterator[None]:
-    """Refuse every connection but those to 127.0.0.1."""
-
-    def guarded(connect: Any) -> Any:
-        def connect_here(self: socket.socket, address: Any) -> Any:
-            if not isinstance(address, tuple) or address[0] != "127.0.0.1":
-                raise AssertionError(f"a unit test may not connect to {address}")
-            return connect(self, address)
-
-        return connect_here
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", guarded(socket.socket.connect))
-        patch.setattr(socket.socket, "connect_ex", guarded(socket.socket.connect_ex))
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 from cryptography.exceptions import InvalidTag
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, RootModel, SecretStr
 
 from headwater import aws, vault
 from headwater.errors import ProviderSecretInvalid, ProviderSecretUnavailable
@@ -218,3 +218,17 @@ def test_a_secret_that_cannot_be_read_just_now_is_not_called_missing(code: str, 
         stub.add_client_error("get_secret_value", code)
         with pytest.raises(ProviderSecretUnavailable):
             provider_secret(ProviderSecret, "arn:some")(True)
+
+
+class EitherKind(RootModel[ProviderSecret | int]):
+    pass
+
+
+def test_a_secret_that_was_mended_is_read_at_once(secrets: "SecretsManagerClient") -> None:
+    arn = secrets.create_secret(Name="mended", SecretString="{}")["ARN"]
+    read = provider_secret(EitherKind, arn)
+    with pytest.raises(ProviderSecretInvalid) as caught:
+        read(False)
+    assert all(not fault.pointer.startswith("/ProviderSecret") for fault in caught.value.faults)
+    secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(7))
+    assert read(False).root == 7

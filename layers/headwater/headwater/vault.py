@@ -1,12 +1,13 @@
 """The one door to secrets: a provider's own, and those that a stream is opened with."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from headwater import aws
 from headwater.errors import ProviderSecretInvalid, ProviderSecretUnavailable
@@ -74,11 +75,22 @@ def provider_secret[S](secret_type: type[S], arn: str) -> Callable[[bool], S]:
         try:
             return adapter.validate_json(text)
         except ValidationError as error:
-            faults = tuple(faults_of(error))
+            faults = tuple(faults_of(error, _members(text)))
+        if not fresh:
+            return read(fresh=True)  # whoever mended it need not wait for the cache
         detail = f"The secret {arn} is malformed: {'; '.join(f'{f.pointer or "/"}: {f.detail}' for f in faults)}."
         raise ProviderSecretInvalid(detail, faults=faults)
 
     return read
+
+
+def _members(text: str) -> JsonValue:
+    """The secret's members, for pointers into it; None where it is no JSON."""
+    try:
+        members: JsonValue = json.loads(text)
+    except ValueError:
+        return None
+    return members
 
 
 def _secret_text(arn: str, fresh: bool) -> str:
