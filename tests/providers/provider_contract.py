@@ -537,7 +537,7 @@ def everything_told_by(error: BaseException | None) -> Iterator[str]:
     while error:
         yield f"{error} {error!r} {getattr(error, '__notes__', '')}"
         if isinstance(error, HeadwaterError):
-            yield json.dumps(error.problem("req-1")).replace("https://headwater.dev/problems/", "")
+            yield json.dumps(error.problem("req-1"))
         if error.__cause__ is not error.__context__:
             yield from everything_told_by(error.__cause__)
         error = error.__context__

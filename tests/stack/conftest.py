@@ -11,9 +11,9 @@ from tests.stack.callers import Api, new_caller
 from tests.stack.doors import Door, doors_of
 from tests.stack.storage import Storage
 
-ORDER = {"test_secrets": -1, "test_leaks": 1, "test_afterwards": 2}
+ORDER = {"test_secrets": -1, "test_leaks": 1, "test_afterwards": 2, "test_republish": 3}
 """First what ends functions' environments: the emulator may lose a message that comes to one just then. Last what looks
-through all that the others have left behind. Between them the order is free."""
+through all that the others have left behind, and what sends it all again. Between them the order is free."""
 MANY = 100_000
 PORTS = ("EMULATOR_PORT", "SIMULATORS_PORT", "KINESIS_VIDEO_PORT")
 
