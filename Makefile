@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
 
 PYTHON ?= $(shell command -v python3.13 || echo python3)
 export PYTHONPATH := functions:layers/headwater:.
