@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from local.steps import step
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / ".local"
 BUILD = HOME / "build"
+UNPACKED = HOME / "unpacked"
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -31,7 +32,10 @@ STAGE = "local"
 
 @dataclass(frozen=True)
 class Cloud:
-    """Where everything is. ``api_url`` ends with the stage; ``kinesis_video_url`` is moto's."""
+    """Where everything is. ``api_url`` ends with the stage; ``kinesis_video_url`` is moto's.
+
+    ``aws_door_url`` is where the functions find AWS, if there is a door before the emulator; nobody else goes there.
+    """
 
     api_url: str
     aws_endpoint_url: str
@@ -42,6 +46,7 @@ class Cloud:
     table: str
     log_group: str
     account: str = ACCOUNT
+    aws_door_url: str | None = None
 
     def client(self, service: str, **credentials: str) -> Any:
         """A boto3 client of the emulator: its root's, unless other credentials are given."""
@@ -57,18 +62,21 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the three programs listen on 127.0.0.1."""
+    """Where the programs listen on 127.0.0.1; there may be no AWS door."""
 
     emulator: int
     simulators: int
     kinesis_video: int
+    aws_door: int | None
 
     @classmethod
-    def chosen(cls) -> "Ports":
+    def chosen(cls, aws_door: bool) -> "Ports":
         """Those named by EMULATOR_PORT, SIMULATORS_PORT and KINESIS_VIDEO_PORT; free ones for the others."""
         names = ("EMULATOR_PORT", "SIMULATORS_PORT", "KINESIS_VIDEO_PORT")
-        given = (int(os.environ.get(name) or 0) for name in names)
-        return cls(*(port or free for port, free in zip(given, free_ports(3), strict=True)))
+        given = [int(os.environ.get(name) or 0) for name in names]
+        *free, door = free_ports(4)
+        emulator, simulators, kinesis_video = (port or other for port, other in zip(given, free, strict=True))
+        return cls(emulator, simulators, kinesis_video, door if aws_door else None)
 
 
 def url(port: int) -> str:
@@ -78,23 +86,26 @@ def url(port: int) -> str:
 class LocalCloud:
     """One running copy, whose files are in ``folder``. What is built is shared by all copies."""
 
-    def __init__(self, folder: Path = HOME) -> None:
+    def __init__(self, folder: Path = HOME, *, aws_door: bool = False) -> None:
+        """``aws_door`` starts ``local.aws_door`` between the functions and the emulator."""
         self._folder = folder
+        self._programs = (*PROGRAMS, _aws_door) if aws_door else PROGRAMS
+        self._has_door = aws_door
         self._background = Background(folder)
         self._file = folder / "stack.json"
 
     def up(self, parameters: Mapping[str, str] | None = None) -> Cloud:
         """The cloud, started where it is not up yet, and with the present code. ``parameters`` are the template's."""
         build()
-        if self._file.exists() and len(self._background.running()) == len(PROGRAMS):
+        if self._file.exists() and len(self._background.running()) == len(self._programs):
             cloud = Cloud(**json.loads(self._file.read_text()))
             if (self._folder / "deployed").read_text() != _digest():
                 self._deploy(cloud.aws_endpoint_url, cloud, parameters or {})
             return cloud
         self.down()
-        ports = Ports.chosen()
+        ports = Ports.chosen(self._has_door)
         with step("starting the emulator and the simulators"):
-            self._background.start([program(ports, self._folder) for program in PROGRAMS])
+            self._background.start([program(ports, self._folder) for program in self._programs])
         return self._deploy(url(ports.emulator), ports, parameters or {})
 
     def down(self) -> list[str]:
@@ -107,10 +118,11 @@ class LocalCloud:
     def _deploy(self, endpoint: str, at: "Ports | Cloud", parameters: Mapping[str, str]) -> Cloud:
         simulators = at.simulators_url if isinstance(at, Cloud) else url(at.simulators)
         kinesis_video = at.kinesis_video_url if isinstance(at, Cloud) else url(at.kinesis_video)
+        door = at.aws_door_url if isinstance(at, Cloud) else url(at.aws_door) if at.aws_door else None
         with step("deploying the template (sam deploy)"):
             given = {**_addresses(simulators, kinesis_video), **parameters}
             deploy(endpoint, given, self._folder, _with_defaults(parameters, self._folder.name))
-        cloud = _described(endpoint, simulators, kinesis_video)
+        cloud = replace(_described(endpoint, simulators, kinesis_video), aws_door_url=door)
         with step("storing the providers' secrets"):
             _seed(cloud)
             _put_gateway_responses(cloud)
@@ -141,25 +153,34 @@ def _emulator(ports: Ports, folder: Path) -> Program:
         "LOG_LEVEL": "INFO",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [str(ROOT / ".venv-emulator/bin/ministack")]
+    if ports.aws_door:
+        environment["AWS_ENDPOINT_URL"] = url(ports.aws_door)  # the functions inherit it
+    # Without this folder on its path, which the functions would find there too.
+    command = [str(ROOT / ".venv-emulator/bin/python"), "-P", str(ROOT / "local/emulator.py"), str(UNPACKED)]
     return Program("emulator", command, environment, f"{url(ports.emulator)}/_ministack/health")
 
 
 def _simulators(ports: Ports, _: Path) -> Program:
-    command = _python("local.simulators", ports.simulators)
+    command = _python("local.simulators", ports.simulators, "--killable-below", str(ports.emulator))
     return Program("simulators", command, _plain(), f"{url(ports.simulators)}/_control/health")
 
 
 def _kinesis_video(ports: Ports, _: Path) -> Program:
-    command = _python("local.kinesis_video", ports.kinesis_video)
+    command = _python("local.kinesis_video", ports.kinesis_video, "--killable-below", str(ports.emulator))
     return Program("kinesis-video", command, _plain(), f"{url(ports.kinesis_video)}/_control/health")
+
+
+def _aws_door(ports: Ports, _: Path) -> Program:
+    port = ports.aws_door or 0
+    command = _python("local.aws_door", port, "--upstream", url(ports.emulator))
+    return Program("aws-door", command, _plain(), f"{url(port)}/_control/health")
 
 
 PROGRAMS = (_emulator, _simulators, _kinesis_video)
 
 
-def _python(module: str, port: int) -> list[str]:
-    return [str(ROOT / ".venv/bin/python"), "-m", module, "--port", str(port)]
+def _python(module: str, port: int, *arguments: str) -> list[str]:
+    return [str(ROOT / ".venv/bin/python"), "-m", module, "--port", str(port), *arguments]
 
 
 def _plain() -> dict[str, str]:

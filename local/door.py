@@ -10,7 +10,7 @@ what is not understood is 400 `{"error": ...}`):
     GET    /_control/<name>/calls              the calls, oldest first; ?operation= chooses
     DELETE /_control/<name>/calls
     GET    /_control/<name>/faults             what is still to happen
-    POST   /_control/<name>/faults             one fault, see `Fault`
+    POST   /_control/<name>/faults             one fault, see `local.faults.Fault`
     DELETE /_control/<name>/faults
     GET    /_control/<name>/resources          what is alive at the provider; no secrets
     GET    /_control/<name>/violations         answers that departed from the contract unasked
@@ -26,18 +26,23 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, validate_call
+from pydantic import TypeAdapter
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
+
+from local.control import CONTROL, control
+from local.faults import GARBAGE, Fault, Faults, Kind, parsed
+from local.killing import NoVictim, Victims, caller, nobody
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -46,8 +51,6 @@ type OperationOf = Callable[[str, str], str]
 """Names the provider's operation from method and path; any name ("unknown") for what is none."""
 
 type Action = Callable[..., Any]
-type Kind = Literal["status", "slow", "hang", "lose_answer", "refuse", "reset", "garbage"]
-
 FAULT_HEADER = "x-simulator-fault"
 """On an answer: the provider's simulator itself has failed; its body says how. Kept in `Door.violations`."""
 
@@ -55,12 +58,6 @@ DEPARTURE_HEADER = "x-simulator-departure"
 """On an answer: how it departs from the provider's contract on purpose. Kept in `Call.departure`."""
 
 STOPPING = "door.stopping"
-CONTROL = "/_control/"
-_OWN_FIELDS: dict[str, set[str]] = {
-    "status": {"status", "headers", "body"},
-    "slow": {"seconds"},
-    "hang": {"carry_out"},
-}
 
 
 class Clock:
@@ -103,86 +100,44 @@ class Call:
     """How the answer departs from the provider's contract on purpose."""
 
 
-@dataclass(frozen=True)
-class Fault:
-    """Something to go wrong with the next matching calls. Where several match, the oldest is taken.
-
-    status       answered with `status`, `headers` and `body` (JSON or text); nothing is carried out
-    slow         carried out after `seconds` of real time
-    hang         no answer until the client goes away or the server stops; `carry_out`: the work is done first
-    lose_answer  carried out, then closed without a byte
-    refuse       closed without a byte, nothing carried out
-    reset        carried out, headers and half the body sent, then closed (an answer without body stays whole)
-    garbage      carried out, then 200 with a body that is not JSON
-
-    `operation` is a name or "*"; `containing` limits it to calls with that text in the path, a header's value
-    or the body, so that tests can run side by side; the first `after` matching calls pass; the next `times`
-    are hit.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-    kind: Kind
-    operation: str = "*"
-    containing: str = ""
-    after: Annotated[int, Field(ge=0)] = 0
-    times: Annotated[int, Field(ge=1)] = 1
-    status: Annotated[int, Field(ge=200, le=599)] | None = None
-    headers: dict[str, str] | None = None
-    body: Any = None
-    seconds: Annotated[float, Field(ge=0, le=600)] | None = None
-    carry_out: bool | None = None
-
-    def __post_init__(self) -> None:
-        own = _OWN_FIELDS.get(self.kind, set())
-        for name in ("status", "headers", "body", "seconds", "carry_out"):
-            if getattr(self, name) is not None and name not in own:
-                raise ValueError(f"a fault of kind {self.kind} has no {name}")
-        needed = {"status": "status", "slow": "seconds"}.get(self.kind)
-        if needed and getattr(self, needed) is None:
-            raise ValueError(f"a fault of kind {self.kind} needs {needed}")
-
-    def hits(self, operation: str, text: str) -> bool:
-        return self.operation in ("*", operation) and self.containing in text
-
-    def used(self) -> "Fault | None":
-        """What is left of it after one matching call; None when nothing is."""
-        if self.after:
-            return replace(self, after=self.after - 1)
-        return replace(self, times=self.times - 1) if self.times > 1 else None
-
-
 def _nothing() -> None:
     return None
 
 
-class Door:
-    """Stands before `app`. What the control routes do are methods here too. Safe to use from any thread."""
+class Doorkeeper:
+    """Logs the calls and has the faults of one door. What its control routes do are methods here.
+
+    Safe to use from any thread."""
 
     def __init__(
         self,
-        app: "WSGIApplication",
         name: str,
-        operation_of: OperationOf,
         *,
         clock: Clock | None = None,
         resources: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
         forget: Callable[[], None] = _nothing,
         settings: Any = None,
         actions: Iterable[Action] = (),
+        victims: Victims = nobody,
+        batches: Collection[str] = (),
+        keep: int | None = None,
     ) -> None:
         """`settings` is a mutable dataclass instance: its fields are what may be set. `forget` drops the
         provider's resources. `actions` are typed functions, reached by their names, arguments by name in
-        JSON; what they return is answered as JSON, their ValueError and LookupError as 400."""
-        self.app, self.name, self.operation_of = app, name, operation_of
+        JSON; what they return is answered as JSON, their ValueError and LookupError as 400. A fault may kill
+        no other processes than `victims`. `batches` are the operations that are answered entry by entry.
+        The log holds the last `keep` calls."""
+        self.name = name
         self.clock = clock or Clock()
         self.resources = resources
         self.settings = settings
         self.violations: list[str] = []
         self.actions = {action.__name__: action for action in actions}
+        self.victims = victims
         self._forget = forget
-        self._calls: list[Call] = []
-        self._faults: list[Fault] = []
+        self._batches = batches
+        self._calls: deque[Call] = deque(maxlen=keep)
+        self._faults = Faults()
         self._seq = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -197,18 +152,17 @@ class Door:
 
     def fault(self, kind: Kind, operation: str = "*", **fields: Any) -> Fault:
         """Adds a fault. Raises ValueError (pydantic's) naming each field that does not fit `Fault`."""
-        fault = TypeAdapter(Fault).validate_python({"kind": kind, "operation": operation, **fields})
-        with self._lock:
-            self._faults.append(fault)
+        fault = parsed(kind=kind, operation=operation, **fields)
+        if kind == "refuse_entries" and operation not in self._batches:
+            raise ValueError(f"operation: refuse_entries is for {', '.join(self._batches) or 'none here'}")
+        self._faults.add(fault)
         return fault
 
     def faults(self) -> list[Fault]:
-        with self._lock:
-            return list(self._faults)
+        return self._faults.waiting()
 
     def clear_faults(self) -> None:
-        with self._lock:
-            self._faults.clear()
+        self._faults.clear()
 
     def configure(self, **values: Any) -> None:
         """Sets settings, all or none. Raises ValueError for an unknown name or a value of the wrong type."""
@@ -226,44 +180,56 @@ class Door:
         self.clear_faults()
         self.violations.clear()
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if environ["PATH_INFO"].startswith(CONTROL):
-            return _control(Request(environ), [self])(environ, start_response)
-        raw = Request(environ).get_data()
-        environ["wsgi.input"] = BytesIO(raw)
-        environ["CONTENT_LENGTH"] = str(len(raw))
-        call = self._arrived(environ, raw)
-        fault = self._due(call, raw)
-        call.fault = fault.kind if fault else None
-        response = self._disturbed(fault, environ, call) if fault else self._carry_out(environ, call)
-        self._answered(call, response)
-        return response(environ, start_response)
-
-    def _arrived(self, environ: "WSGIEnvironment", raw: bytes) -> Call:
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        call = Call(
-            seq=next(self._seq),
-            at=self.clock.now_ms(),
-            operation=self.operation_of(method, path),
-            method=method,
-            path=path,
-            query=dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)),
-            headers={name.lower(): value for name, value in EnvironHeaders(environ)},
-            body=_parsed(raw),
-        )
+    def arrived(self, operation: str, method: str, path: str, **rest: Any) -> Call:
+        """A call that begins, logged. `rest` are other fields of `Call`."""
+        fields = {"query": {}, "headers": {}, "body": "", **rest}
+        call = Call(next(self._seq), self.clock.now_ms(), operation, method, path, **fields)
         with self._lock:
             self._calls.append(call)
         return call
 
-    def _due(self, call: Call, raw: bytes) -> Fault | None:
-        text = "\n".join([call.path, *call.headers.values(), raw.decode(errors="replace")])
+    def due(self, call: Call, text: str) -> Fault | None:
+        """The fault that is to happen to this call, whose words are `text`."""
+        fault = self._faults.due(call.operation, text)
+        call.fault = fault.kind if fault else None
+        return fault
+
+    def answered(self, call: Call, status: int, response: Any = None) -> None:
         with self._lock:
-            for index, fault in enumerate(self._faults):
-                if fault.hits(call.operation, text):
-                    left = fault.used()
-                    self._faults[index : index + 1] = [left] if left else []
-                    return None if fault.after else fault
-        return None
+            call.status, call.response = status, response
+
+
+class Door(Doorkeeper):
+    """Stands before `app`."""
+
+    def __init__(self, app: "WSGIApplication", name: str, operation_of: OperationOf, **rest: Any) -> None:
+        """`rest` are the named arguments of `Doorkeeper`."""
+        super().__init__(name, **rest)
+        self.app, self.operation_of = app, operation_of
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(CONTROL):
+            return control(Request(environ), [self])(environ, start_response)
+        raw = Request(environ).get_data()
+        environ["wsgi.input"] = BytesIO(raw)
+        environ["CONTENT_LENGTH"] = str(len(raw))
+        call = self._logged(environ, raw)
+        words = [call.path, *call.headers.values(), raw.decode(errors="replace")]
+        fault = self.due(call, "\n".join(words))
+        response = self._disturbed(fault, environ, call) if fault else self._carry_out(environ, call)
+        self.answered(call, response.status_code, None if call.fault == "reset" else _parsed(response.get_data()))
+        return response(environ, start_response)
+
+    def _logged(self, environ: "WSGIEnvironment", raw: bytes) -> Call:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        return self.arrived(
+            self.operation_of(method, path),
+            method,
+            path,
+            query=dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)),
+            headers={name.lower(): value for name, value in EnvironHeaders(environ)},
+            body=_parsed(raw),
+        )
 
     def _carry_out(self, environ: "WSGIEnvironment", call: Call) -> Response:
         call.carried_out = True
@@ -278,7 +244,9 @@ class Door:
 
     def _disturbed(self, fault: Fault, environ: "WSGIEnvironment", call: Call) -> Response:
         if fault.kind == "status":
-            return _made_up(fault)
+            return fault.answer()
+        if fault.kind == "kill":
+            return self._kill(fault, environ, call)
         if fault.kind == "refuse":
             _close(environ)
         if fault.kind == "hang" and not fault.carry_out:
@@ -291,17 +259,27 @@ class Door:
         if fault.kind == "lose_answer":
             _close(environ)
         if fault.kind == "garbage":
-            return Response("{this is not JSON", 200, content_type="application/json")
+            return Response(GARBAGE, 200, content_type="application/json")
         if fault.kind == "reset":
             body = response.get_data()
             response.response = _half(body, environ)
             response.content_length = len(body)
         return response
 
-    def _answered(self, call: Call, response: Response) -> None:
-        parsed = None if call.fault == "reset" else _parsed(response.get_data())
-        with self._lock:
-            call.status, call.response = response.status_code, parsed
+    def _kill(self, fault: Fault, environ: "WSGIEnvironment", call: Call) -> Response:
+        try:
+            victim = caller(environ["werkzeug.socket"], self.victims)
+        except NoVictim as reason:
+            return spared(reason)
+        if fault.carry_out:
+            self._carry_out(environ, call)
+        victim.kill()
+        return _close(environ)
+
+
+def spared(reason: NoVictim) -> Response:
+    """What a caller is told that was to be killed and may not be."""
+    return Response(str(reason), 500, {FAULT_HEADER: "kill"})
 
 
 def side_by_side(doors: Sequence[Door]) -> "WSGIApplication":
@@ -309,7 +287,7 @@ def side_by_side(doors: Sequence[Door]) -> "WSGIApplication":
 
     def outside(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith(CONTROL):
-            return _control(Request(environ), doors)(environ, start_response)
+            return control(Request(environ), doors)(environ, start_response)
         return Response("no provider here", 404)(environ, start_response)
 
     return DispatcherMiddleware(outside, {f"/{door.name}": door for door in doors})
@@ -369,12 +347,13 @@ def _close(environ: "WSGIEnvironment") -> Response:
 def _hang(environ: "WSGIEnvironment") -> Response:
     stopping = _stopping(environ)
     while not stopping.wait(0.05):
-        if _client_has_left(environ["werkzeug.socket"]):
+        if peer_has_left(environ["werkzeug.socket"]):
             break
     return _close(environ)
 
 
-def _client_has_left(connection: socket.socket) -> bool:
+def peer_has_left(connection: socket.socket) -> bool:
+    """Whether the other side has ended the connection."""
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
@@ -389,111 +368,8 @@ def _half(body: bytes, environ: "WSGIEnvironment") -> Iterator[bytes]:
         _close(environ)
 
 
-def _made_up(fault: Fault) -> Response:
-    if isinstance(fault.body, str) or fault.body is None:
-        response = Response(fault.body or "", fault.status)
-    else:
-        response = Response(json.dumps(fault.body), fault.status, content_type="application/json")
-    response.headers.update(fault.headers or {})
-    return response
-
-
 def _parsed(raw: bytes) -> Any:
     try:
         return json.loads(raw)
     except ValueError:
         return raw.decode(errors="replace")
-
-
-# ---- control routes ----
-
-
-class NoSuchRoute(Exception):
-    """No such control route."""
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(json.dumps(value), status, content_type="application/json")
-
-
-def _control(request: Request, doors: Sequence[Door]) -> Response:
-    first, _, what = request.path.removeprefix(CONTROL).partition("/")
-    named = {door.name: door for door in doors}
-    try:
-        if first in named:
-            return _json(_at_door(named[first], request, what))
-        return _json(_at_all(doors, request, f"{first}/{what}".rstrip("/")))
-    except ValidationError as error:
-        return _json({"error": _said(error)}, 400)
-    except (ValueError, LookupError) as error:
-        return _json({"error": str(error)}, 400)
-    except NoSuchRoute:
-        return _json({"error": f"no control route {request.method} {request.path}"}, 404)
-
-
-def _said(error: ValidationError) -> str:
-    """Without the values that were sent: they may be keys."""
-    return "; ".join(".".join(map(str, item["loc"])) + ": " + item["msg"] for item in error.errors())
-
-
-def _body(request: Request) -> dict[str, Any]:
-    raw = request.get_data()
-    try:
-        body = json.loads(raw) if raw else {}
-    except ValueError:
-        raise ValueError("the body is not JSON") from None
-    if not isinstance(body, dict):
-        raise ValueError("the body is not a JSON object")
-    return body
-
-
-def _at_all(doors: Sequence[Door], request: Request, what: str) -> Any:
-    clock = doors[0].clock
-    match request.method, what:
-        case "GET", "health":
-            return {"status": "ok", "doors": [door.name for door in doors]}
-        case "POST", "clock":
-            return _advance(clock, **_body(request))
-        case "GET", "clock":
-            return {"now_ms": clock.now_ms()}
-    raise NoSuchRoute
-
-
-@validate_call(config={"arbitrary_types_allowed": True})
-def _advance(clock: Clock, *, advance_seconds: float) -> dict[str, int]:
-    clock.advance(advance_seconds)
-    return {"now_ms": clock.now_ms()}
-
-
-def _at_door(door: Door, request: Request, what: str) -> Any:  # noqa: PLR0911 - one return for each route
-    match request.method, what:
-        case "GET", "calls":
-            return [asdict(call) for call in door.calls(request.args.get("operation"))]
-        case "DELETE", "calls":
-            return door.clear_calls()
-        case "GET", "faults":
-            return [asdict(fault) for fault in door.faults()]
-        case "POST", "faults":
-            return asdict(door.fault(**_with_kind(_body(request))))
-        case "DELETE", "faults":
-            return door.clear_faults()
-        case "GET", "resources":
-            return list(door.resources())
-        case "GET", "violations":
-            return door.violations
-        case "POST", "reset":
-            return door.reset()
-        case "POST", "settings":
-            door.configure(**_body(request))
-            return asdict(door.settings)
-        case "GET", "settings":
-            return asdict(door.settings) if door.settings is not None else {}
-        case "POST", action if action in door.actions:
-            return validate_call(door.actions[action])(**_body(request))
-    raise NoSuchRoute
-
-
-def _with_kind(fields: dict[str, Any]) -> dict[str, Any]:
-    if "kind" not in fields:
-        raise ValueError("kind: missing")
-    return fields

@@ -14,6 +14,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.wrappers import Response
 
 from local.door import Clock, Door
+from local.killing import Victims, nobody
 from local.kinesis_video import api
 from local.kinesis_video.models import KinesisVideoBackend, Settings
 from local.kinesis_video.responses import KinesisVideoResponse, answers
@@ -66,8 +67,8 @@ class KinesisVideo:
         return self._backends[account][region].at(self.clock.now_ms(), self.settings)
 
 
-def kinesis_video(clock: Clock | None = None) -> Door:
-    """Kinesis Video behind its door, to be given to `local.door.serve`.
+def kinesis_video(clock: Clock | None = None, victims: Victims = nobody) -> Door:
+    """Kinesis Video behind its door, to be given to `local.door.serve`. Faults kill none but `victims`.
 
     Besides the door's own control routes: POST /_control/kinesis-video/raise_exception.
     """
@@ -101,5 +102,6 @@ def kinesis_video(clock: Clock | None = None) -> Door:
         forget=service.forget,
         settings=service.settings,
         actions=[raise_exception],
+        victims=victims,
     )
     return door

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from local.door import Clock, serve, side_by_side
+from local.door import Clock, Door, serve, side_by_side
+from local.killing import Victims, nobody
 from local.simulators.cloudflare import Cloudflare
 from local.simulators.overshoot import Overshoot
 from local.simulators.pyannote import Pyannote
@@ -30,21 +31,28 @@ class Simulators:
             "pyannote": f"{self.url}/pyannote",
         }
 
+    @property
+    def doors(self) -> list[Door]:
+        """All three."""
+        return [self.cloudflare.door, self.overshoot.door, self.pyannote.door]
+
     def reset(self) -> None:
         """At all three. Settings and clock stay."""
-        for provider in (self.cloudflare, self.overshoot, self.pyannote):
-            provider.door.reset()
+        for door in self.doors:
+            door.reset()
 
     def violations(self) -> list[str]:
         """Answers of any of the three that broke a contract unasked: always to be empty."""
-        doors = (self.cloudflare.door, self.overshoot.door, self.pyannote.door)
-        return [violation for door in doors for violation in door.violations]
+        return [violation for door in self.doors for violation in door.violations]
 
 
 @contextmanager
-def simulators(port: int = 0) -> Iterator[Simulators]:
-    """Serves them on 127.0.0.1 until the block ends. Port 0 takes a free one."""
+def simulators(port: int = 0, victims: Victims = nobody) -> Iterator[Simulators]:
+    """Serves them on 127.0.0.1 until the block ends. Port 0 takes a free one. Faults kill none but `victims`."""
     clock = Clock()
-    cloudflare, overshoot, pyannote = Cloudflare(clock), Overshoot(clock), Pyannote(clock)
-    with serve(side_by_side([cloudflare.door, overshoot.door, pyannote.door]), port) as url:
-        yield Simulators(url, clock, cloudflare, overshoot, pyannote)
+    providers = Cloudflare(clock), Overshoot(clock), Pyannote(clock)
+    doors = [provider.door for provider in providers]
+    for door in doors:
+        door.victims = victims
+    with serve(side_by_side(doors), port) as url:
+        yield Simulators(url, clock, *providers)

@@ -3,15 +3,18 @@
 import argparse
 import signal
 
+from local.killing import KILLABLE_BELOW, descendants_of
 from local.simulators import simulators
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(prog="local.simulators", description=__doc__)
-    arguments.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser = argparse.ArgumentParser(prog="local.simulators", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--killable-below", type=int, metavar="PORT", help=KILLABLE_BELOW)
+    arguments = parser.parse_args()
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before the server's threads, which inherit it
-    with simulators(arguments.parse_args().port) as running:
+    with simulators(arguments.port, descendants_of(arguments.killable_below)) as running:
         print(f"simulators ready at {running.url}", flush=True)
         signal.sigwait(ends)
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from local.client import SignedClient
-from local.cloud import CREDENTIALS, ROOT, Cloud, build
+from local.cloud import CREDENTIALS, ROOT, Cloud, LocalCloud, build
 from local.processes import free_ports
 
 PROGRAM = """
@@ -198,15 +199,47 @@ def test_it_listens_where_it_is_told_and_to_this_machine_alone_until_it_is_stopp
         httpx.get(cloud.simulators_url)
 
 
-def opened(cloud: Cloud) -> dict[str, Any]:
-    caller = SignedClient(cloud.api_url, cloud.region, *CREDENTIALS.values())
+def test_with_a_door_before_aws_every_function_goes_through_it_and_can_be_killed_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PORTS:
+        monkeypatch.delenv(name, raising=False)
+    local = LocalCloud(tmp_path / "cloud", aws_door=True)
     try:
-        answer = caller.create("cloudflare", "anything")
+        cloud = local.up()
+        assert opened(cloud)["state"] == "ready"
+        door, provider = f"{cloud.aws_door_url}/_control/aws", f"{cloud.simulators_url}/_control/cloudflare"
+        assert {"dynamodb.TransactWriteItems", "kms.GenerateDataKey"} <= operations(door)
+        for control, operation in ((door, "dynamodb.PutItem"), (provider, "createLiveInput")):
+            fault = {"kind": "kill", "operation": operation}
+            httpx.post(f"{control}/faults", json=fault).raise_for_status()
+            assert created(cloud).status_code == 502
+            assert created(cloud).status_code == 201
+        assert local.up() == cloud
     finally:
-        caller.close()
+        stopped = local.down()
+    assert stopped == ["emulator", "simulators", "kinesis-video", "aws-door"]
+
+
+def operations(door: str) -> set[str]:
+    """Those that were called there."""
+    return {call["operation"] for call in httpx.get(f"{door}/calls").json()}
+
+
+def opened(cloud: Cloud) -> dict[str, Any]:
+    answer = created(cloud)
     assert answer.status_code == 201, answer.text
     stream: dict[str, Any] = answer.json()
     return stream
+
+
+def created(cloud: Cloud) -> httpx.Response:
+    """The answer to the create of another stream."""
+    caller = SignedClient(cloud.api_url, cloud.region, *CREDENTIALS.values())
+    try:
+        return caller.create("cloudflare", str(uuid4()))
+    finally:
+        caller.close()
 
 
 def listeners(groups: set[int]) -> Iterator[tuple[str, int]]:

@@ -1,6 +1,7 @@
 """The door before a tiny provider that makes one thing at each POST."""
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -8,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from werkzeug.wrappers import Request, Response
 
 from local.door import Clock, Door, serve, side_by_side
+from local.killing import Victims, nobody
+from tests.local.calling import called, children
 from tests.local.conftest import NO_TLS
 
 
@@ -303,3 +307,34 @@ def test_nothing_is_written_about_requests(stand: Stand, capfd: pytest.CaptureFi
     with pytest.raises(httpx.RemoteProtocolError):
         stand.client.get("/things?key=secret")
     assert capfd.readouterr() == ("", "")
+
+
+# ---- the caller killed ----
+
+
+@pytest.mark.parametrize("carry_out", [False, True])
+def test_the_calling_process_is_killed_before_or_after_the_work(stand: Stand, carry_out: bool) -> None:
+    stand.door.victims = children
+    stand.door.fault("kill", "make", carry_out=carry_out)
+    died = called(f"{stand.client.base_url}things")
+    assert (died.returncode, died.stdout) == (-signal.SIGKILL, "")
+    assert len(stand.provider.made) == carry_out
+    (call,) = stand.door.calls()
+    assert (call.status, call.fault, call.carried_out) == (None, "kill", carry_out)
+
+
+@pytest.mark.parametrize("victims", [nobody, lambda: [psutil.Process()]], ids=["nobody", "another"])
+def test_a_caller_that_may_not_be_killed_is_told_and_nothing_is_done(stand: Stand, victims: Victims) -> None:
+    stand.door.victims = victims
+    stand.door.fault("kill", "make", carry_out=True)
+    lives = called(f"{stand.client.base_url}things")
+    assert lives.stdout == "500 kill the caller is not a process that may be killed\n"
+    assert lives.returncode == 0
+    assert stand.provider.made == []
+    assert stand.door.calls()[0].carried_out is False
+
+
+def test_a_call_without_entries_cannot_be_answered_entry_by_entry(stand: Stand) -> None:
+    answer = stand.control("POST", "tiny/faults", json={"kind": "refuse_entries", "operation": "make"})
+    assert answer.status_code == 400
+    assert "refuse_entries" in answer.json()["error"]

@@ -448,6 +448,16 @@ def test_streams_are_listed_in_pages_and_by_the_beginning_of_their_name(kvs: Ser
     assert "NextToken" not in everything
 
 
+def test_a_page_may_hold_fewer_streams_than_were_asked_for(kvs: Served) -> None:
+    for name in ("a", "b", "c"):
+        kvs.created(name)
+    kvs.door.configure(streams_per_page=2)
+    first = kvs.client.list_streams(MaxResults=3)
+    rest = kvs.client.list_streams(MaxResults=3, NextToken=first["NextToken"])
+    assert [[info["StreamName"] for info in page["StreamInfoList"]] for page in (first, rest)] == [["a", "b"], ["c"]]
+    assert "NextToken" not in rest
+
+
 def test_a_page_that_ends_with_the_last_stream_gives_no_token(kvs: Served) -> None:
     kvs.created("a")
     kvs.created("b")

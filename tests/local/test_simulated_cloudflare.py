@@ -1,5 +1,6 @@
 """The simulated Cloudflare Stream, call by call; each exchange is also checked against the contract."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -51,6 +52,14 @@ def test_the_same_key_replays_the_same_input_with_its_secrets(client: httpx.Clie
     sims.clock.advance(6 * HOUR - 60)
     assert make(client, "key-1") == first
     assert len(sims.cloudflare.door.resources()) == 1
+
+
+def test_a_replay_may_be_answered_without_its_secrets(client: httpx.Client, sims: Simulators) -> None:
+    first = make(client, "key-1")
+    sims.cloudflare.door.configure(replay_has_secrets=False)
+    assert make(client, "key-1") == {name: told for name, told in first.items() if name not in SECRET_PARTS}
+    assert set(SECRET_PARTS) <= make(client, "key-2").keys()
+    assert result(client.get(f"{PATH}/{first['uid']}")) == first
 
 
 def test_a_key_is_let_go_six_hours_after_the_creation(client: httpx.Client, sims: Simulators) -> None:
@@ -155,6 +164,14 @@ def test_the_status_comes_in_each_form_that_was_seen(client: httpx.Client, sims:
     assert httpx.post(control, json={"uid": uid, "status": None}).status_code == 200
     assert result(client.get(f"{PATH}/{uid}"))["status"] is None
     assert httpx.post(control, json={"uid": uid, "status": "dancing"}).status_code == 400
+
+
+def test_an_input_can_be_made_older(client: httpx.Client, sims: Simulators) -> None:
+    made = make(client)
+    control = f"{sims.url}/_control/cloudflare/make_older"
+    assert httpx.post(control, json={"uid": made["uid"], "seconds": 3600}).status_code == 200
+    created = datetime.fromisoformat(result(client.get(f"{PATH}/{made['uid']}"))["created"])
+    assert datetime.fromisoformat(made["created"]) - created == timedelta(hours=1)
 
 
 def test_the_old_live_block_is_a_marked_departure(client: httpx.Client, sims: Simulators) -> None:
