@@ -9,7 +9,7 @@ export PYTHONPATH := functions:layers/headwater:.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 
-.PHONY: help demo up down test check unit stack contracts republish pins clean
+.PHONY: help demo up down test check unit stack contracts orphans republish pins clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ stack: setup ## the deployed system, over real HTTP
 
 contracts: .venv/ready ## write the generated files anew: event schemas, capabilities
 	$(BIN)/python -m local.generate
+
+orphans: .venv/ready ## show what is at the providers without a record, changing nothing: STACK=headwater, or the local cloud
+	@$(BIN)/python -m tools.orphans "$(STACK)"
 
 republish: .venv/ready ## put recorded events on the bus again: STACK=headwater SINCE=2026-11-20T08:00:00Z
 	@$(BIN)/python -m tools.republish "$(STACK)" "$(SINCE)"

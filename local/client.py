@@ -22,10 +22,16 @@ class SignedClient:
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
         """The answer. ``body`` is sent as JSON, or as it is where it is text."""
+        return self._client.send(self.signed(method, path, body, headers))
+
+    def signed(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Request:
+        """The call as it would be sent now; its signature is good for some minutes."""
         text = body if isinstance(body, str | None) else json.dumps(body)
         request = AWSRequest(method, self._api_url + path, data=text, headers=dict(headers or {}))
         self._signer.add_auth(request)
-        return self._client.request(method, self._api_url + path, content=text, headers=dict(request.headers))
+        return self._client.build_request(method, self._api_url + path, content=text, headers=dict(request.headers))
 
     def create(self, provider: str, key: str, body: Any = None) -> httpx.Response:
         """Open a stream."""

@@ -7,6 +7,7 @@ version that is out is not written where it would break those who hold to it.
 import importlib
 import inspect
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
 
-from headwater.events import PUBLISHED, StreamAttentionDue, StreamRequested
+from headwater.events import PUBLISHED, OrphanSearchDue, StreamAttentionDue, StreamRequested
 from headwater.provider import AnyProvider, Provider
 from local.compatibility import breaks
 
@@ -26,7 +27,7 @@ FUNCTIONS = ROOT / "functions"
 CONTRACTS = ROOT / "events" / "contracts"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-SENT: tuple[type[BaseModel], ...] = (*PUBLISHED, StreamAttentionDue)
+SENT: tuple[type[BaseModel], ...] = (*PUBLISHED, StreamAttentionDue, OrphanSearchDue)
 """What we put on the bus."""
 TAKEN: tuple[type[BaseModel], ...] = (StreamRequested,)
 """What others put there for us."""
@@ -94,8 +95,17 @@ def capabilities(provider: type[AnyProvider]) -> dict[str, Any]:
         "provider": provider.name,
         "api_version": provider.api_version,
         "verbs": sorted(provider.verbs),
+        "idempotency": _idempotency(provider.guard_seconds),
+        "finds_orphans": provider.marks,
         "options": TypeAdapter(provider.options_type).json_schema(schema_generator=_Untitled),
     }
+
+
+def _idempotency(guard_seconds: float) -> dict[str, Any]:
+    """For how long the provider itself keeps a repeated create from making a second resource."""
+    if guard_seconds in (0, math.inf):
+        return {"guard": "always" if guard_seconds else "none", "seconds": None}
+    return {"guard": "seconds", "seconds": guard_seconds}
 
 
 def event_schema(kind: type[BaseModel]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""API call across providers → streams, newest first, or what each provider can do."""
+"""API call across providers → streams, newest first, or what each provider can do and whether it is there."""
 
 import os
 from functools import cache
 from typing import Any
 
 from browse_streams.catalogue import catalogue
+from browse_streams.circuits import with_circuits
 from browse_streams.listing import Listing, query
 from headwater import aws
 from headwater.api import Answer, Api, reply
@@ -21,13 +22,13 @@ def _api() -> Api:
     api = Api()
 
     def streams() -> Answer:
-        parameters = api.event.query_string_parameters or {}
-        asked = query(api.caller.tenant, parameters, frozenset(catalogue()))
+        asked = query(api.caller.tenant, api.event.query_string_parameters or {}, frozenset(catalogue()))
         page = Listing(aws.client("dynamodb"), os.environ["TABLE_NAME"]).page(asked)
         return reply(200, {"streams": page.streams, "cursor": page.cursor})
 
     def providers() -> Answer:
-        return reply(200, {"providers": list(catalogue().values())})
+        told = with_circuits(catalogue().values(), aws.client("dynamodb"), os.environ["TABLE_NAME"])
+        return reply(200, {"providers": told})
 
     def unknown() -> Answer:
         raise ProviderUnknown(f"The providers are {', '.join(sorted(catalogue()))}.")

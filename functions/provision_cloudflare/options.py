@@ -9,6 +9,9 @@ from headwater.provider import Options
 HEADWATER_ID = "headwater_id"
 """The key of ``meta`` that holds the stream's id, so that it can be found again."""
 
+HEADWATER_DEPLOYMENT = "headwater_deployment"
+"""The key of ``meta`` that says which deployment made it: the only one that may take it for its own."""
+
 
 class Recording(Options):
     """Recording, and with it playback."""
@@ -38,7 +41,8 @@ class CloudflareOptions(Options):
     enabled: bool = Field(default=True, description="Whether broadcasts are accepted.")
     meta: dict[str, JsonValue] = Field(
         default={},
-        description=f"Any values, shown by Cloudflare. `name` is the display name; `{HEADWATER_ID}` is taken.",
+        description="Any values, shown by Cloudflare. `name` is the display name; "
+        f"`{HEADWATER_ID}` and `{HEADWATER_DEPLOYMENT}` are taken.",
     )
     recording: Recording = Field(default=Recording(), description="What is kept of it, and who may watch it.")
     prefer_low_latency: bool = Field(
@@ -47,9 +51,9 @@ class CloudflareOptions(Options):
 
     @field_validator("meta")
     @classmethod
-    def _our_mark_is_ours(cls, meta: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if HEADWATER_ID in meta:
-            raise ValueError(f"{HEADWATER_ID} is set by Headwater")
+    def _our_marks_are_ours(cls, meta: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if taken := meta.keys() & {HEADWATER_ID, HEADWATER_DEPLOYMENT}:
+            raise ValueError(f"{' and '.join(sorted(taken))}: set by Headwater")
         return meta
 
     @field_validator("prefer_low_latency")

@@ -1,13 +1,17 @@
 """Live inputs at Cloudflare Stream, in our words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 from urllib.parse import quote
 
+from pydantic import JsonValue
+
 from headwater.deadline import Deadline
 from headwater.errors import (
     CapabilityNotSupported,
+    GuardSpent,
+    ProviderConflict,
     ProviderError,
     ProviderOutcomeUnknown,
     ProviderUnauthorized,
@@ -15,7 +19,7 @@ from headwater.errors import (
     Upstream,
 )
 from headwater.http import Answer, ProviderClient
-from headwater.provider import Handle, Order, Removal, Resource, Verb
+from headwater.provider import Handle, Marked, Order, Removal, Resource, Search, Verb
 from provision_cloudflare import wire
 from provision_cloudflare.options import CloudflareOptions
 from provision_cloudflare.wire import CloudflareSecret
@@ -37,8 +41,9 @@ class Cloudflare:
     api_version: ClassVar = "v4"
     options_type: ClassVar = CloudflareOptions
     verbs: ClassVar = frozenset({Verb.CREATE, Verb.READ, Verb.DELETE})
-    guarded: ClassVar = True
-    """By ``Idempotency-Key``, which is held for 6 hours from the creation of the live input."""
+    guard_seconds: ClassVar[float] = 5 * 3600
+    """An ``Idempotency-Key`` is held for 6 hours from the creation of the live input: this is an hour less."""
+    marks: ClassVar = True
     ambiguous_creates_allowed: ClassVar[int | None] = None
 
     def __init__(self, base_url: str, secret: Callable[[bool], CloudflareSecret]) -> None:
@@ -50,33 +55,35 @@ class Cloudflare:
     def create(self, order: Order[CloudflareOptions], deadline: Deadline) -> Resource:
         """Make the live input; under the same id and generation, have the same one again, for 6 hours.
 
-        Raises ``ProviderConflict`` where the key is still held by a live input that was deleted.
+        Raises ``GuardSpent`` where the key is still held by a live input that was deleted. That is the one meaning of a
+        409 that is documented; it is not said what a create is answered while another under its key is under way.
         """
-        answer = self._client.call(
-            "POST",
-            self._path(),
-            deadline,
-            repeatable=True,
-            json=wire.creation(order),
-            headers={"Idempotency-Key": wire.idempotency_key(order)},
-        )
+        try:
+            answer = self._client.call(
+                "POST",
+                self._path(),
+                deadline,
+                repeatable=True,
+                json=wire.creation(order),
+                headers={"Idempotency-Key": wire.idempotency_key(order)},
+            )
+        except ProviderConflict as error:
+            raise GuardSpent(error.detail, effect=error.effect, faults=error.faults, upstream=error.upstream) from None
         made = wire.resource(wire.granted(answer))
         if made is None:
             raise ProviderOutcomeUnknown("cloudflare: its answer names no live input.", upstream=self._upstream(answer))
         return self._noted(made) if any(access.secrets for access in made.ingest) else self._whole(made.ref, deadline)
 
-    def find(self, order: Order[CloudflareOptions], deadline: Deadline) -> Resource | None:
-        """The live input that bears the order's id; None where the list has none.
+    def find(self, order: Order[CloudflareOptions], deadline: Deadline) -> Search:
+        """The live input that bears the order's id. That a list shows none proves something only if it is complete.
 
-        The list cannot be paged (no parameter is documented), so above about a thousand live inputs None may also mean
-        that it was not shown. A create under the same key is safe all the same, for as long as the key is held.
+        One that was deleted since it was listed is gone; beside it another generation's may be there, or not be shown.
         """
-        answer = self._client.call("GET", self._path(), deadline, repeatable=True)
-        try:
-            ref = wire.marked(wire.granted(answer), order.id)
-        except ValueError:
-            raise self._unreadable(answer) from None
-        return self._read(ref, deadline) if ref else None
+        listing = self._listing(deadline)
+        for ref in listing.refs_of(order.id):
+            if found := self._read(ref, deadline):
+                return Search(found)
+        return Search(conclusive=listing.complete)
 
     def orphan_seconds(self, options: CloudflareOptions) -> int:  # noqa: ARG002 - the same for all options
         """None: it can be found."""
@@ -102,6 +109,25 @@ class Cloudflare:
         never_recorded = handle.notes.get("recording_mode") == "off"
         return Removal(None if never_recorded else RECORDINGS_REMAIN)
 
+    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:
+        """The live inputs of the list that bear both our marks; one that is not shown is not among them."""
+        found = self._listing(deadline).marked(deployment)
+        notes: dict[str, JsonValue] = {ACCOUNT_NOTE: self._secret(False).account_id}
+        return [replace(one, notes=notes) for one in found]
+
+    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:
+        """By its status just now. One that is trying to come back counts as connected, one that is gone as not."""
+        self._require_its_account(handle)
+        answer = self._fetched(handle.ref, deadline)
+        return wire.connected(wire.granted(answer)) if answer else False
+
+    def _listing(self, deadline: Deadline) -> wire.Listing:
+        answer = self._client.call("GET", self._path(), deadline, repeatable=True)
+        try:
+            return wire.listing(wire.granted(answer))
+        except ValueError:
+            raise self._unreadable(answer) from None
+
     def _whole(self, ref: str, deadline: Deadline) -> Resource:
         """What a create made whose answer has no secrets, as a replay's might not: that is not documented."""
         upstream = Upstream(self.name)
@@ -113,13 +139,19 @@ class Cloudflare:
             raise ProviderOutcomeUnknown("cloudflare: what it made cannot be read.", upstream=upstream)
         return found
 
-    def _read(self, ref: str, deadline: Deadline) -> Resource | None:
+    def _fetched(self, ref: str, deadline: Deadline) -> Answer | None:
+        """The answer about a live input; None where Cloudflare does not have it."""
         try:
-            answer = self._client.call("GET", self._path(ref), deadline, repeatable=True)
+            return self._client.call("GET", self._path(ref), deadline, repeatable=True)
         except ProviderError as error:
             if _is_gone(error):
                 return None
             raise
+
+    def _read(self, ref: str, deadline: Deadline) -> Resource | None:
+        answer = self._fetched(ref, deadline)
+        if answer is None:
+            return None
         found = wire.resource(wire.granted(answer))
         if found is None:
             raise self._unreadable(answer)

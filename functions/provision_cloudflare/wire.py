@@ -1,6 +1,9 @@
 """Cloudflare Stream's JSON: what is sent, what is read of the answers, and what its refusals mean."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, JsonValue, RootModel, Secret, SecretStr
@@ -8,9 +11,9 @@ from pydantic import ConfigDict, Field, JsonValue, RootModel, Secret, SecretStr
 from headwater import errors
 from headwater.errors import Fault, ProviderError
 from headwater.http import Answer, Explanation, HeaderText
-from headwater.provider import Order, Resource
+from headwater.provider import Marked, Order, Resource
 from headwater.streams import Access, Frozen, State
-from provision_cloudflare.options import HEADWATER_ID, CloudflareOptions
+from provision_cloudflare.options import HEADWATER_DEPLOYMENT, HEADWATER_ID, CloudflareOptions
 
 SENT_AS = {
     "default_creator": "defaultCreator",
@@ -27,6 +30,10 @@ KNOWN_AS = {theirs: ours for ours, theirs in SENT_AS.items()}
 
 LIVE = frozenset({"connected", "reconnected", "new_configuration_accepted"})
 """The words for an input that someone sends to (Cloudflare's API reference: `status` of a live input)."""
+
+CONNECTED = LIVE | {"reconnecting"}
+OVER = frozenset({"client_disconnect", "ttl_exceeded", "failed_to_connect", "failed_to_reconnect"})
+"""All its other words: a broadcast was there and is not any more, or never came about."""
 
 UNUSABLE_CREDENTIAL = frozenset({"6003", "6103", "9106"})
 """Error codes of a credential that Cloudflare cannot read, which it answers with 400 (third-party reports)."""
@@ -79,10 +86,11 @@ def idempotency_key(order: Order[CloudflareOptions]) -> str:
 
 
 def creation(order: Order[CloudflareOptions]) -> dict[str, JsonValue]:
-    """The body of a create: what the caller gave, the name, and our mark."""
+    """The body of a create: what the caller gave, the name, and our marks."""
     given = order.options.model_dump(exclude_unset=True)
-    meta = ({"name": order.name} if order.name else {}) | given.pop("meta", {}) | {HEADWATER_ID: order.id}
-    return {**_renamed(given), "meta": meta}
+    named = {"name": order.name} if order.name else {}
+    marks = {HEADWATER_ID: order.id, HEADWATER_DEPLOYMENT: order.deployment}
+    return {**_renamed(given), "meta": named | given.pop("meta", {}) | marks}
 
 
 def _renamed(given: Mapping[str, Any]) -> dict[str, JsonValue]:
@@ -125,18 +133,68 @@ def resource(live_input: JsonValue) -> Resource | None:
     )
 
 
-def marked(listing: JsonValue, stream_id: str) -> str | None:
-    """The id of the live input that bears our mark; None where the list shows none, which may be incomplete.
+@dataclass(frozen=True)
+class Listing:
+    """What a list shows."""
 
-    Raises ``ValueError`` where it is no list. Older clients met it without the object around it.
+    inputs: tuple[Mapping[str, JsonValue], ...]
+    complete: bool
+    """Whether what it does not show certainly is not there."""
+
+    def refs_of(self, stream_id: str) -> list[str]:
+        """The ids of the live inputs that bear this stream's mark."""
+        return [str(found["uid"]) for found in self.inputs if _mark(found, HEADWATER_ID) == stream_id]
+
+    def marked(self, deployment: str) -> Iterator[Marked]:
+        """Those that bear the marks of this deployment and of one of its streams."""
+        for found in self.inputs:
+            stream_id = _mark(found, HEADWATER_ID)
+            if stream_id and _mark(found, HEADWATER_DEPLOYMENT) == deployment:
+                yield Marked(str(found["uid"]), stream_id, _moment(found, "created"))
+
+
+def listing(result: JsonValue) -> Listing:
+    """A list of live inputs. Raises ``ValueError`` where it is none.
+
+    It shows about a thousand and cannot be paged: no parameter is documented. ``total`` says how many there are; older
+    clients met the list without it, and without the object around it.
     """
-    inputs = listing if isinstance(listing, list) else _object(listing).get("liveInputs")
+    inputs = result if isinstance(result, list) else _object(result).get("liveInputs")
     if not isinstance(inputs, list):
         raise ValueError("no list of live inputs")
-    for found in map(_object, inputs):
-        if _object(found.get("meta")).get(HEADWATER_ID) == stream_id:
-            return _text(found, "uid")
-    return None
+    readable = tuple(found for found in map(_object, inputs) if _text(found, "uid"))
+    # What cannot be read might be ours.
+    return Listing(readable, complete=_total(result) <= len(inputs) == len(readable))
+
+
+def _total(result: JsonValue) -> float:
+    """How many there are; infinite where that is not told."""
+    total = _object(result).get("total")
+    return total if isinstance(total, int | float) and not isinstance(total, bool) else math.inf
+
+
+def _mark(found: Mapping[str, JsonValue], name: str) -> str | None:
+    return _text(_object(found.get("meta")), name)
+
+
+def _moment(found: Mapping[str, JsonValue], name: str) -> datetime | None:
+    """None where it is no moment, which a time without its zone is not either."""
+    try:
+        moment = datetime.fromisoformat(_text(found, name) or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def connected(live_input: JsonValue) -> bool | None:
+    """Whether somebody sends to it. None where its status is not told, or in no word that is documented."""
+    found = _object(live_input)
+    if "status" in found and found["status"] is None:
+        return False
+    word = _status(found.get("status"))
+    if word in CONNECTED:
+        return True
+    return False if word in OVER else None
 
 
 def _accesses(found: Mapping[str, JsonValue], rtmps: str, srt: str, web: str, web_protocol: str) -> list[Access]:

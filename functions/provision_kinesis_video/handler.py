@@ -3,7 +3,8 @@
 import os
 
 from headwater.provider_function import ProviderFunction
-from provision_kinesis_video.provider import KinesisVideo, kinesis_video_client
+from provision_kinesis_video.calls import kinesis_video_client
+from provision_kinesis_video.provider import KinesisVideo
 
 
 def kinesis_video() -> KinesisVideo:

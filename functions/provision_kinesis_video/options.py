@@ -14,8 +14,11 @@ from headwater.provider import Options
 ID_TAG = "headwater:stream-id"
 """The tag that says whose stream it is."""
 
-CALLERS_TAGS = 49
-"""The service allows a stream 50 ("TagStream" in the API reference), and one is ours."""
+DEPLOYMENT_TAG = "headwater:deployment"
+"""The tag that says which deployment made it: the only one that may take it for its own."""
+
+CALLERS_TAGS = 48
+"""The service allows a stream 50 ("TagStream" in the API reference), and two are ours."""
 
 MAX_RETENTION_HOURS = 87_600
 """Ten years ("UpdateDataRetention" in the API reference)."""
@@ -100,7 +103,7 @@ class KinesisVideoOptions(Options):
         max_length=CALLERS_TAGS,
         description=f"Tags for the stream, {CALLERS_TAGS} at most. Keys (1 to 128 characters) and values (up to 256) "
         "hold letters, digits, blanks and _ . : / = + - @. Keys that begin with aws: or headwater: are reserved; "
-        f"Headwater adds {ID_TAG}.",
+        f"Headwater adds {ID_TAG} and {DEPLOYMENT_TAG}.",
     )
     stream_storage_configuration: StreamStorageConfiguration | None = Field(
         default=None, description="Where the stream's data is kept. Default: the HOT tier."

@@ -1,13 +1,11 @@
 """Kinesis Video Streams as a provider: a stream's unique name guards its creation, a tag says whose it is."""
 
-import json
 import math
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+import time
+from collections.abc import Mapping, Sequence
+from random import shuffle
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from pydantic import JsonValue
 
 from headwater.deadline import Deadline
@@ -16,26 +14,36 @@ from headwater.errors import (
     ProviderConflict,
     ProviderError,
     ProviderQuotaExceeded,
-    ProviderRejected,
+    ProviderRateLimited,
     ProviderUnavailable,
 )
-from headwater.provider import Handle, Order, Removal, Resource, Verb
+from headwater.provider import Handle, Marked, Order, Removal, Resource, Search, Verb
 from headwater.retry import with_retries
 from headwater.streams import Access, State
 from provision_kinesis_video import wire
+from provision_kinesis_video.calls import Calls
 from provision_kinesis_video.options import KinesisVideoOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesisvideo.client import KinesisVideoClient
     from mypy_boto3_kinesisvideo.literals import APINameType
-    from mypy_boto3_kinesisvideo.type_defs import ListTagsForStreamInputTypeDef
-
-CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 10.0
+    from mypy_boto3_kinesisvideo.type_defs import ListStreamsInputTypeDef, ListTagsForStreamInputTypeDef
 
 BUSY_SECONDS = 2.0
 """Between looks at a stream that is on its way to another state: a quarter second would pass the five calls a second
 that a stream allows ("Service quotas" in the developer guide)."""
+
+LISTED_AT_ONCE = 1000
+"""Streams in a page: the most that the service gives, 10,000, are more than a short answer."""
+
+LISTING_PAUSE = 0.05
+"""Seconds between the calls of a search: less than half of the 50 a second that all of an account's callers share."""
+
+SAME_STREAM_PAUSE = 0.25
+"""Seconds between its calls about one stream, which allows five a second (both: "Service quotas")."""
+
+LOOK_SECONDS = 1.0
+"""A search looks at no further stream with less time left than this."""
 
 REMOVAL_ATTEMPTS = 10
 """So many looks outlast a stream's CREATING, of which 14 seconds were seen."""
@@ -43,20 +51,6 @@ REMOVAL_ATTEMPTS = 10
 INGEST: "tuple[APINameType, str]" = ("PUT_MEDIA", "put_media_endpoint")
 PLAYBACK: "tuple[APINameType, str]" = ("GET_MEDIA", "get_media_endpoint")
 """GetDataEndpoint's APIName, and the note that keeps its answer."""
-
-_PATIENCE: ContextVar[float] = ContextVar("patience", default=math.inf)
-"""Seconds until the deadline of the call under way: botocore's handlers are told of no such thing."""
-
-
-def kinesis_video_client(
-    endpoint_url: str | None, connect_seconds: float = CONNECT_SECONDS, answer_seconds: float = ANSWER_SECONDS
-) -> "KinesisVideoClient":
-    """A client that tries once: repeating is ``with_retries``' alone. Without ``endpoint_url`` botocore finds it."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(connect_timeout=connect_seconds, read_timeout=answer_seconds, retries={"total_max_attempts": 1})
-    return boto3.client("kinesisvideo", endpoint_url=endpoint_url, config=config)
 
 
 class KinesisVideo:
@@ -70,22 +64,25 @@ class KinesisVideo:
     api_version: ClassVar[str] = "2017-09-30"
     options_type: ClassVar[Any] = KinesisVideoOptions
     verbs: ClassVar[frozenset[Verb]] = frozenset({Verb.CREATE, Verb.READ, Verb.DELETE})
-    guarded: ClassVar[bool] = True
+    guard_seconds: ClassVar[float] = math.inf
+    """By the name, which is unique for as long as the stream is there."""
+    marks: ClassVar[bool] = True
     ambiguous_creates_allowed: ClassVar[int | None] = None
 
     def __init__(self, client: "KinesisVideoClient") -> None:
         self._client = client
-        events = client.meta.events
-        events.register("before-call.kinesis-video", _bound, unique_id="headwater-bound")
-        events.register("before-parse.kinesis-video", _refuse_garbage, unique_id="headwater-refuse-garbage")
+        self._calls = Calls(client)
 
     def create(self, order: Order[KinesisVideoOptions], deadline: Deadline) -> Resource:
         """Make it, or adopt what an earlier attempt made. Raises ``NameTaken``, or a ``ProviderError``."""
         return with_retries(lambda: self._created(order, deadline), deadline, repeatable=True)
 
-    def find(self, order: Order[KinesisVideoOptions], deadline: Deadline) -> Resource | None:
-        """The stream of the order's name, if it bears our id. One that is being deleted is not there any more."""
-        return with_retries(lambda: self._found(order, deadline), deadline, repeatable=True)
+    def find(self, order: Order[KinesisVideoOptions], deadline: Deadline) -> Search:
+        """The stream of the order's name, if it bears our id. One that is being deleted is not there any more.
+
+        Always conclusive: an order has one name, and whatever bears it is described.
+        """
+        return Search(with_retries(lambda: self._found(order, deadline), deadline, repeatable=True))
 
     def orphan_seconds(self, options: KinesisVideoOptions) -> int:  # noqa: ARG002 - the options change nothing here
         """None: whatever was made can be found."""
@@ -108,10 +105,34 @@ class KinesisVideo:
             lambda: self._removed(handle, deadline), deadline, repeatable=True, attempts=REMOVAL_ATTEMPTS
         )
 
+    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:
+        """The streams of this account and region that bear both our tags, as far as time allows: each is asked for its.
+
+        They are looked at in no order, so that where time does not suffice for all, each search sees others.
+        """
+        found, left = [], self._listed(deadline)
+        shuffle(left)
+        while left and deadline.remaining() > LOOK_SECONDS:
+            info = left.pop()
+            time.sleep(LISTING_PAUSE)
+            try:
+                tags = self._marks_in_a_search(info.arn, deadline)
+            except ProviderUnavailable:
+                continue  # it cannot be looked at just now: another search may
+            except ProviderRateLimited:
+                break  # creates, which need these calls too, go first
+            if tags.stream_id and tags.deployment == deployment:
+                found.append(Marked(info.arn, tags.stream_id, info.created_at))
+        return found
+
+    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002 - it never calls
+        """None: the service does not tell whether anybody sends."""
+        return None
+
     def _created(self, order: Order[KinesisVideoOptions], deadline: Deadline) -> Resource:
         request = wire.creation(order)
         try:
-            answer = self._call(lambda: self._client.create_stream(**request), deadline, changes=True)
+            answer = self._calls.call(lambda: self._client.create_stream(**request), deadline, changes=True)
         # An earlier attempt whose answer was lost may have made it, and so have used up the quota too.
         except (ProviderConflict, ProviderQuotaExceeded) as refusal:
             return self._adopted(order, refusal, deadline)
@@ -160,7 +181,7 @@ class KinesisVideo:
         return Removal()
 
     def _delete(self, handle: Handle, deadline: Deadline) -> None:
-        self._looked_up(lambda: self._client.delete_stream(StreamARN=handle.ref), deadline, changes=True)
+        self._calls.looked_up(lambda: self._client.delete_stream(StreamARN=handle.ref), deadline, changes=True)
 
     def _resource(self, info: wire.Info, notes: dict[str, JsonValue], deadline: Deadline) -> Resource:
         state = wire.state(info.status)
@@ -189,7 +210,7 @@ class KinesisVideo:
 
     def _endpoint(self, api: "APINameType", arn: str, deadline: Deadline) -> str:
         """Raises ``ProviderUnavailable`` where the stream goes just now: the next look tells."""
-        answer = self._looked_up(lambda: self._client.get_data_endpoint(StreamARN=arn, APIName=api), deadline)
+        answer = self._calls.looked_up(lambda: self._client.get_data_endpoint(StreamARN=arn, APIName=api), deadline)
         url = wire.text(answer or {}, "DataEndpoint")
         if url is None:
             raise wire.unreadable(changes=False)
@@ -197,73 +218,54 @@ class KinesisVideo:
 
     def _is_of(self, order: Order[KinesisVideoOptions], info: wire.Info, deadline: Deadline) -> bool:
         """Whether it is the stream that this order asks for, and is to stay."""
-        return info.status != wire.DELETING and self._owner(info.arn, deadline) == order.id
+        return info.status != wire.DELETING and self._marks(info.arn, deadline).stream_id == order.id
 
-    def _owner(self, arn: str, deadline: Deadline) -> str | None:
-        """The stream's id that the tags tell, on whichever page; None where somebody else made it."""
+    def _marks(self, arn: str, deadline: Deadline, pause: float = 0) -> wire.Marks:
+        """What of ours is in the tags, on whichever pages; nothing where somebody else made it, or it is gone."""
         page: ListTagsForStreamInputTypeDef = {"StreamARN": arn}
-        while answer := self._looked_up(lambda: self._client.list_tags_for_stream(**page), deadline):
-            owner, token = wire.owner(answer), wire.text(answer, "NextToken")
-            if owner or not token:
-                return owner
+        found = wire.Marks()
+        while answer := self._calls.looked_up(lambda: self._client.list_tags_for_stream(**page), deadline):
+            found, token = found.and_of(answer), wire.text(answer, "NextToken")
+            if not token or (found.stream_id and found.deployment):
+                break
             page["NextToken"] = token
-        return None
+            time.sleep(pause)
+        return found
+
+    def _marks_in_a_search(self, arn: str, deadline: Deadline) -> wire.Marks:
+        return with_retries(
+            lambda: self._marks(arn, deadline, SAME_STREAM_PAUSE), deadline, repeatable=True, attempts=2
+        )
+
+    def _listed(self, deadline: Deadline) -> list[wire.Info]:
+        """Every stream of this account and region that is to stay."""
+        page: ListStreamsInputTypeDef = {"MaxResults": LISTED_AT_ONCE}
+        listed: list[wire.Info] = []
+        while True:
+            answer = with_retries(
+                lambda: self._calls.call(lambda: self._client.list_streams(**page), deadline), deadline, repeatable=True
+            )
+            listed += [info for info in wire.infos(answer) if info.status != wire.DELETING]
+            token = wire.text(answer, "NextToken")
+            if not token:
+                return listed
+            page["NextToken"] = token
+            time.sleep(LISTING_PAUSE)
 
     def _described_by_name(self, name: str, deadline: Deadline) -> wire.Info | None:
-        return _info(self._looked_up(lambda: self._client.describe_stream(StreamName=name), deadline))
+        return _info(self._calls.looked_up(lambda: self._client.describe_stream(StreamName=name), deadline))
 
     def _described(self, arn: str, deadline: Deadline) -> wire.Info | None:
         """None also where a stream of this name was made anew: the ARN holds the time of the creation."""
-        info = _info(self._looked_up(lambda: self._client.describe_stream(StreamARN=arn), deadline))
+        info = _info(self._calls.looked_up(lambda: self._client.describe_stream(StreamARN=arn), deadline))
         return info if info and info.arn == arn else None
-
-    def _looked_up[T: Mapping[str, Any]](
-        self, call: Callable[[], T], deadline: Deadline, *, changes: bool = False
-    ) -> T | None:
-        """As ``_call``; None where the service has no such stream."""
-        try:
-            return self._call(call, deadline, changes=changes)
-        except ProviderRejected as refusal:
-            if wire.is_not_found(refusal):
-                return None
-            raise
-
-    def _call[T](self, call: Callable[[], T], deadline: Deadline, *, changes: bool = False) -> T:
-        """The service's answer. Raises the ``ProviderError`` that anything else means."""
-        patience = deadline.remaining()
-        if not patience:
-            raise wire.unanswered("there was no time left to call it")
-        _PATIENCE.set(patience)
-        # botocore's texts hold the endpoint, and so may their causes: neither leaves this function.
-        try:
-            return call()
-        except ClientError as error:
-            failure = wire.refusal(error, changes=changes)
-        except BotoCoreError as error:
-            failure = wire.silence(error, changes=changes)
-        # botocore's parser meets an answer of another shape with whatever Python raises then.
-        except (ResponseParserError, AttributeError, TypeError, ValueError):
-            failure = wire.unreadable(changes=changes)
-        raise failure
 
 
 def _info(answer: Mapping[str, Any] | None) -> wire.Info | None:
     """What was described, if anything is there. Raises ``ProviderUnavailable`` for an answer that tells too little."""
     if answer is None:
         return None
-    info = wire.info(answer)
+    info = wire.info(answer.get("StreamInfo") or {})
     if info is None:
         raise wire.unreadable(changes=False)
     return info
-
-
-def _bound(context: dict[str, Any], **_: Any) -> None:
-    """Ends the wait for an answer with the deadline (botocore's pull request 3770: read timeouts per invocation)."""
-    context["read_timeout"] = min(_PATIENCE.get(), context["client_config"].read_timeout)
-
-
-def _refuse_garbage(response_dict: dict[str, Any], **_: Any) -> None:
-    """botocore takes a body that is no JSON for an answer without members: a stream without tags, for one."""
-    body = response_dict["body"]
-    if response_dict["status_code"] < 300 and body and not isinstance(json.loads(body), dict):
-        raise ValueError("the answer is not a JSON object")

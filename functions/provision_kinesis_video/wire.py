@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions as boto
@@ -10,7 +11,7 @@ from headwater import errors
 from headwater.errors import Effect, Fault, ProviderError, Upstream
 from headwater.provider import Order
 from headwater.streams import State
-from provision_kinesis_video.options import ID_TAG, KinesisVideoOptions
+from provision_kinesis_video.options import DEPLOYMENT_TAG, ID_TAG, KinesisVideoOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesisvideo.type_defs import CreateStreamInputTypeDef
@@ -98,11 +99,12 @@ LONGEST_MESSAGE = 1000
 
 @dataclass(frozen=True)
 class Info:
-    """What is read of DescribeStream's answer."""
+    """What is read of a stream's description."""
 
     arn: str
     name: str
     status: str
+    created_at: datetime | None = None
 
 
 def stream_name(order: Order[KinesisVideoOptions]) -> str:
@@ -111,11 +113,11 @@ def stream_name(order: Order[KinesisVideoOptions]) -> str:
 
 
 def creation(order: Order[KinesisVideoOptions]) -> "CreateStreamInputTypeDef":
-    """CreateStream's request: what was given, and our id."""
+    """CreateStream's request: what was given, and our marks."""
     asked = order.options
     request: CreateStreamInputTypeDef = {
         "StreamName": stream_name(order),
-        "Tags": {**(asked.tags or {}), ID_TAG: order.id},
+        "Tags": {**(asked.tags or {}), ID_TAG: order.id, DEPLOYMENT_TAG: order.deployment},
     }
     if asked.device_name is not None:
         request["DeviceName"] = asked.device_name
@@ -136,11 +138,17 @@ def text(answer: Mapping[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def info(answer: Mapping[str, Any]) -> Info | None:
-    """DescribeStream's answer; None where it lacks what every stream has."""
-    told = answer.get("StreamInfo") or {}
+def info(told: Mapping[str, Any]) -> Info | None:
+    """A StreamInfo; None where it lacks what every stream has."""
     arn, name, status = text(told, "StreamARN"), text(told, "StreamName"), text(told, "Status")
-    return Info(arn, name, status) if arn and name and status else None
+    created_at = told.get("CreationTime")
+    known = created_at if isinstance(created_at, datetime) else None
+    return Info(arn, name, status, known) if arn and name and status else None
+
+
+def infos(answer: Mapping[str, Any]) -> list[Info]:
+    """A page of ListStreams, as far as it can be read."""
+    return [found for told in answer.get("StreamInfoList") or [] if (found := info(told))]
 
 
 def state(status: str) -> State:
@@ -148,9 +156,17 @@ def state(status: str) -> State:
     return STATES.get(status, State.READY)
 
 
-def owner(answer: Mapping[str, Any]) -> str | None:
-    """Our id in a page of ListTagsForStream."""
-    return text(answer.get("Tags") or {}, ID_TAG)
+@dataclass(frozen=True)
+class Marks:
+    """What of ours a stream's tags tell; None is not there."""
+
+    stream_id: str | None = None
+    deployment: str | None = None
+
+    def and_of(self, answer: Mapping[str, Any]) -> "Marks":
+        """With what a page of ListTagsForStream tells."""
+        tags = answer.get("Tags") or {}
+        return Marks(self.stream_id or text(tags, ID_TAG), self.deployment or text(tags, DEPLOYMENT_TAG))
 
 
 def is_not_found(refusal: ProviderError) -> bool:

@@ -11,7 +11,11 @@ from provision_overshoot.wire import OvershootSecret
 def overshoot() -> Overshoot:
     """The provider, by the function's environment."""
     base_urls = {"v1beta": os.environ["PROVIDER_BASE_URL"], "v0.2": os.environ["PROVIDER_V02_BASE_URL"]}
-    return Overshoot(base_urls, provider_secret(OvershootSecret, os.environ["PROVIDER_SECRET_ARN"]))
+    leases = {
+        "v1beta": int(os.environ["PROVIDER_LEASE_SECONDS"]),
+        "v0.2": int(os.environ["PROVIDER_V02_LEASE_SECONDS"]),
+    }
+    return Overshoot(base_urls, provider_secret(OvershootSecret, os.environ["PROVIDER_SECRET_ARN"]), leases)
 
 
 handler = ProviderFunction(overshoot)

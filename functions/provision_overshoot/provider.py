@@ -1,6 +1,6 @@
 """Overshoot in our words: two generations of its API behind one provider."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from pydantic import JsonValue, SecretStr
@@ -8,7 +8,7 @@ from pydantic import JsonValue, SecretStr
 from headwater.deadline import Deadline
 from headwater.errors import ProviderOutcomeUnknown, ProviderRejected, ProviderUnavailable, Upstream
 from headwater.http import Answer, Explanation, ProviderClient
-from headwater.provider import Handle, Options, Order, Removal, Resource, Verb
+from headwater.provider import Handle, Marked, Options, Order, Removal, Resource, Search, Verb
 from provision_overshoot import wire_v02, wire_v1beta
 from provision_overshoot.options import V02, V1BETA, OvershootOptions, V02Options, V1betaOptions
 from provision_overshoot.wire import OvershootSecret, holds_secrets, stream_path
@@ -18,8 +18,6 @@ NAME = "overshoot"
 
 class Wire[O: Options](Protocol):
     """What tells the two generations apart: their JSON and paths. ``wire_v1beta`` and ``wire_v02`` are such."""
-
-    LEASE_SECONDS: int
 
     def creation(self, order: Order[O]) -> dict[str, JsonValue]:
         """The body of a create."""
@@ -50,7 +48,6 @@ class Generation[O: Options]:
     """One of the two APIs. All but a create may be repeated: what is charged or renewed twice begins at the first."""
 
     def __init__(self, wire: Wire[O], base_url: str, authorize: Callable[[bool], Mapping[str, SecretStr]]) -> None:
-        self.lease_seconds = wire.LEASE_SECONDS
         self._wire = wire
         self._client = ProviderClient(NAME, base_url, authorize, wire.explain)
 
@@ -110,15 +107,20 @@ class Overshoot:
     api_version: ClassVar[str] = V1BETA
     options_type: ClassVar[Any] = OvershootOptions
     verbs: ClassVar[frozenset[Verb]] = frozenset({Verb.CREATE, Verb.READ, Verb.DELETE, Verb.KEEPALIVE})
-    guarded: ClassVar[bool] = False
+    guard_seconds: ClassVar[float] = 0
+    marks: ClassVar[bool] = False
     ambiguous_creates_allowed: ClassVar[int | None] = None
 
-    def __init__(self, base_urls: Mapping[str, str], secret: Callable[[bool], OvershootSecret]) -> None:
-        """``base_urls`` by API version, ``v1beta`` and ``v0.2``; ``secret``, told True, reads the key anew."""
+    def __init__(
+        self, base_urls: Mapping[str, str], secret: Callable[[bool], OvershootSecret], leases: Mapping[str, int]
+    ) -> None:
+        """``base_urls`` by API version, ``v1beta`` and ``v0.2``, as are ``leases``: for how long, in seconds, a stream
+        is taken to live whose answer was lost. ``secret``, told True, reads the key anew."""
 
         def authorize(fresh: bool) -> Mapping[str, SecretStr]:
             return secret(fresh).headers()
 
+        self._leases = leases
         self._v1beta = Generation[V1betaOptions](wire_v1beta, base_urls[V1BETA], authorize)
         self._v02 = Generation[V02Options](wire_v02, base_urls[V02], authorize)
 
@@ -126,13 +128,13 @@ class Overshoot:
         """Open a stream. With a ``source`` of v1beta the answer may take 15 s: leave more than that."""
         return self._meant_by(order.options).create(order, deadline)
 
-    def find(self, order: Order[V1betaOptions | V02Options], deadline: Deadline) -> Resource | None:  # noqa: ARG002 - as every provider's
-        """None: there is no list, and nothing to look for in one."""
-        return None
+    def find(self, order: Order[V1betaOptions | V02Options], deadline: Deadline) -> Search:  # noqa: ARG002 - as every provider's
+        """Nothing, which proves nothing: there is no list, and nothing to look for in one."""
+        return Search(conclusive=False)
 
     def orphan_seconds(self, options: V1betaOptions | V02Options) -> int:
-        """One lease, as documented: the value that was returned is lost with the answer."""
-        return self._meant_by(options).lease_seconds
+        """One lease, as this deployment takes it to be: the value that was returned is lost with the answer."""
+        return self._leases[V02 if isinstance(options, V02Options) else V1BETA]
 
     def read(self, handle: Handle, deadline: Deadline) -> Resource | None:
         return self._of(handle).read(handle, deadline)
@@ -142,6 +144,14 @@ class Overshoot:
 
     def remove(self, handle: Handle, deadline: Deadline) -> Removal:
         return self._of(handle).remove(handle, deadline)
+
+    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:  # noqa: ARG002 - as every provider's
+        """None: streams cannot be listed."""
+        return ()
+
+    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002 - as every provider's
+        """None: it is of no use where nothing can be found."""
+        return None
 
     def _of(self, handle: Handle) -> Generation[V1betaOptions] | Generation[V02Options]:
         return self._v02 if handle.notes.get("api_version") == V02 else self._v1beta

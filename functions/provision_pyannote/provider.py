@@ -1,6 +1,6 @@
 """Live streams at pyannoteAI, in our words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ from headwater.errors import (
     Upstream,
 )
 from headwater.http import ProviderClient
-from headwater.provider import Handle, Order, Removal, Resource, Verb
+from headwater.provider import Handle, Marked, Order, Removal, Resource, Search, Verb
 from provision_pyannote import wire
 from provision_pyannote.options import PyannoteOptions
 from provision_pyannote.wire import PyannoteSecret
@@ -31,7 +31,8 @@ class Pyannote:
     api_version: ClassVar = "v1"
     options_type: ClassVar = PyannoteOptions
     verbs: ClassVar = frozenset({Verb.CREATE, Verb.READ, Verb.DELETE})
-    guarded: ClassVar = False
+    guard_seconds: ClassVar[float] = 0
+    marks: ClassVar = False
     ambiguous_creates_allowed: ClassVar[int | None] = 1
     """A lost stream never connects, so one deliberate second create is acceptable, and no more."""
 
@@ -48,9 +49,9 @@ class Pyannote:
             raise ProviderOutcomeUnknown("pyannote: its answer names no stream.", upstream=upstream)
         return made
 
-    def find(self, order: Order[PyannoteOptions], deadline: Deadline) -> Resource | None:  # noqa: ARG002 - it never calls
-        """None, always: streams cannot be listed or marked."""
-        return None
+    def find(self, order: Order[PyannoteOptions], deadline: Deadline) -> Search:  # noqa: ARG002 - it never calls
+        """Nothing, which proves nothing: streams cannot be listed or marked."""
+        return Search(conclusive=False)
 
     def orphan_seconds(self, options: PyannoteOptions) -> int:  # noqa: ARG002 - the same for all options
         """None: a lost stream is never connected to."""
@@ -78,3 +79,11 @@ class Pyannote:
     def remove(self, handle: Handle, deadline: Deadline) -> Removal:  # noqa: ARG002 - it never calls
         """Call nothing, and say so."""
         return Removal(ENDS_BY_ITSELF)
+
+    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:  # noqa: ARG002 - it never calls
+        """None: streams cannot be listed or marked."""
+        return ()
+
+    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002 - it never calls
+        """None: it is of no use where nothing can be found."""
+        return None

@@ -19,9 +19,8 @@ KINDS = {kind.__name__: kind for kind in PUBLISHED}
 
 @dataclass(frozen=True)
 class Pending:
-    """One event on its way out. ``sequence_number`` is the record's place in the table's stream."""
+    """One event on its way out."""
 
-    sequence_number: str
     kind: str
     detail: str
 
@@ -37,12 +36,11 @@ class Unpublishable(Exception):
 def pending(record: dict[str, Any]) -> Pending:
     """The event in a stream record, checked against what subscribers were promised. Raises ``Unpublishable``."""
     try:
-        change = record["dynamodb"]
-        image = change["NewImage"]
+        image = record["dynamodb"]["NewImage"]
         kind = image["type"]["S"]
         # Of what it was promised and no more; during a deployment, whoever wrote it may already know more than we do.
         promised = KINDS[kind].model_validate_json(image["detail"]["S"], extra="ignore")
-        event = Pending(change["SequenceNumber"], kind, promised.model_dump_json())
+        event = Pending(kind, promised.model_dump_json())
     except (KeyError, TypeError):
         raise Unpublishable("not an event of ours") from None
     except ValidationError as error:

@@ -8,7 +8,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from headwater import aws
-from headwater.events import SOURCE, AttentionData, StreamAttentionDue
+from headwater.commands import send
+from headwater.events import AttentionData, StreamAttentionDue
 from headwater.streams import OVER, State
 from headwater.wiring import table
 from renew_leases.beats import Beat, CreatedDetail, Step, StreamSeen, first, following
@@ -44,23 +45,12 @@ def carry_out(step: Step) -> None:
             reason=step.reason,
             beat=beat.number if step.reason == "renew" else None,
         )
-        _ask(StreamAttentionDue(data=data))
+        if send([StreamAttentionDue(data=data)]):
+            raise RuntimeError("the bus did not take the command")
     if step.delay is not None:
         aws.client("sqs").send_message(
             QueueUrl=os.environ["QUEUE_URL"], MessageBody=beat.model_dump_json(), DelaySeconds=step.delay
         )
-
-
-def _ask(command: StreamAttentionDue) -> None:
-    entry = {
-        "Source": SOURCE,
-        "DetailType": "StreamAttentionDue",
-        "Detail": command.model_dump_json(),
-        "EventBusName": os.environ["BUS_NAME"],
-    }
-    answer = aws.client("events").put_events(Entries=[entry])
-    if answer["FailedEntryCount"]:
-        raise RuntimeError(f"the bus refused the command: {answer['Entries'][0].get('ErrorCode')}")
 
 
 def come_again_soon(receipt_handle: str) -> None:

@@ -36,6 +36,8 @@ class Settings:
     deleting_seconds: Seconds = 1.0
     stream_limit: Annotated[int, Field(ge=0)] = 10_000
     """Per account and region: the developer guide's page on quotas."""
+    streams_per_page: Annotated[int, Field(ge=1)] = 10_000
+    """However many are asked for. The service gives that many at most, and need not give as many as are asked for."""
     tags_per_page: Annotated[int, Field(ge=1)] = 10
     """The service's own is not documented; a small one finds callers that do not follow NextToken."""
 

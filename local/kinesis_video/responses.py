@@ -64,7 +64,8 @@ class KinesisVideoResponse(MotoResponse):
         prefix = self._get_param("StreamNameCondition", {}).get("ComparisonValue", "")
         infos = {info["StreamName"]: info for info in self.kinesisvideo_backend.list_streams()}
         names = [name for name in infos if name.startswith(prefix)]
-        names, token = _page(names, self._get_param("MaxResults", MAX_RESULTS), self._get_param("NextToken"))
+        size = min(self._get_param("MaxResults", MAX_RESULTS), self.kinesisvideo_backend.settings.streams_per_page)
+        names, token = _page(names, size, self._get_param("NextToken"))
         return ActionResult({"StreamInfoList": [infos[name] for name in names], "NextToken": token})
 
     def delete_stream(self) -> ActionResult:

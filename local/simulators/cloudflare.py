@@ -43,6 +43,8 @@ type Status = Literal[
 class Settings:
     list_window: int = 1000
     """How many inputs a list shows, oldest first, so that what was made last is what is missing."""
+    replay_has_secrets: bool = True
+    """Whether a create under a used key answers with the secrets, which the provider does not say."""
     live_block: bool = False
     """Answers with the `live` block of 2021 instead of `recording`: a departure from the contract."""
     calls_per_five_minutes: int = 1200
@@ -72,7 +74,7 @@ class Cloudflare(Api):
         self.inputs: dict[str, LiveInput] = {}
         self.keys: dict[str, tuple[str, int]] = {}
         self.quota = Quota(clock, 300)
-        self.door = door_of("cloudflare", clock, [self], self.settings, [self.set_status])
+        self.door = door_of("cloudflare", clock, [self], self.settings, [self.set_status, self.make_older])
 
     @property
     def operations(self) -> Mapping[str, Callable[[Ask], Answer]]:
@@ -141,7 +143,7 @@ class Cloudflare(Api):
         """The provider does not say what a replay answers, nor what another body does: the input as it is."""
         if uid not in self.inputs:
             raise Refused(409, "the key belongs to an input that has been deleted")
-        return self._shown(self.inputs[uid])
+        return self._shown(self.inputs[uid], secrets=self.settings.replay_has_secrets)
 
     def _listed(self) -> Answer:
         shown = [_summary(found) for found in self.inputs.values()][: self.settings.list_window]
@@ -168,8 +170,10 @@ class Cloudflare(Api):
         except KeyError:
             raise Refused(404, "no such live input") from None
 
-    def _shown(self, found: LiveInput) -> Answer:
+    def _shown(self, found: LiveInput, *, secrets: bool = True) -> Answer:
         body = _whole(found)
+        if not secrets:
+            body = {name: told for name, told in body.items() if name not in found.access}
         if not self.settings.live_block:
             return _granted(body)
         recording = body.pop("recording")
@@ -211,6 +215,11 @@ class Cloudflare(Api):
             now = iso(self.clock.now_ms())
             current = {"state": status, "statusEnteredAt": now, "statusLastSeen": now, "reason": "simulated"}
             self.inputs[uid].status = {"current": current, "history": []} if as_object else status
+
+    def make_older(self, uid: str, seconds: float) -> None:
+        """The input was made so much earlier. Raises LookupError for an unknown input."""
+        with self.lock:
+            self.inputs[uid].created_ms -= round(seconds * 1000)
 
     def alive(self) -> list[dict[str, Any]]:
         return [{**_summary(found), "outputs": len(found.outputs)} for found in self.inputs.values()]

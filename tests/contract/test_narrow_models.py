@@ -8,7 +8,14 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from headwater.deadline import Deadline
-from headwater.events import PUBLISHED, AttentionData, StreamAttentionDue, StreamCreated, StreamRequested
+from headwater.events import (
+    PUBLISHED,
+    AttentionData,
+    OrphanSearchDue,
+    StreamAttentionDue,
+    StreamCreated,
+    StreamRequested,
+)
 from headwater.queue import Envelope, Inbox
 from headwater.store import to_attributes
 from publish_events.outbox import Unpublishable, pending
@@ -79,7 +86,7 @@ def record(kind: type[BaseModel], detail: Json) -> Json:
 @pytest.mark.parametrize("kind", PUBLISHED)
 def test_the_publisher_sends_an_example_as_it_was_recorded(kind: type[BaseModel]) -> None:
     event = pending(record(kind, example(kind)))
-    assert (event.sequence_number, event.kind) == ("7", kind.__name__)
+    assert event.kind == kind.__name__
     assert json.loads(event.entry("bus")["Detail"]) == example(kind)
     assert event.entry("bus")["Source"] == "headwater"
 
@@ -93,7 +100,7 @@ def test_the_publisher_sends_nothing_that_was_not_promised(kind: type[BaseModel]
         assert "added_later" not in pending(record(kind, changed)).detail
 
 
-@pytest.mark.parametrize("kind", [StreamAttentionDue, StreamRequested])
+@pytest.mark.parametrize("kind", [StreamAttentionDue, OrphanSearchDue, StreamRequested])
 def test_the_publisher_sends_no_command(kind: type[BaseModel]) -> None:
     with pytest.raises(Unpublishable):
         pending(record(kind, example(kind)))

@@ -198,6 +198,15 @@ def test_renew_leases_understands_its_messages() -> None:
     assert len(files("renew_leases")) == 2
 
 
+@pytest.mark.parametrize("name", files("sweep"))
+def test_sweep_s_is_what_its_schedule_sends(name: str) -> None:
+    (schedule,) = functions()["sweep"]["Events"]
+    event = request(name)
+    assert (event["source"], event["detail-type"]) == ("aws.events", "Scheduled Event")
+    (rule,) = event["resources"]
+    assert f"SweepFunction{schedule}" in rule
+
+
 @pytest.mark.parametrize("name", files("authorize_caller"))
 def test_authorize_caller_finds_a_token_and_what_is_called(name: str) -> None:
     event = request(name)

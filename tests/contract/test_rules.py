@@ -12,7 +12,14 @@ import pytest
 from moto.events.models import EventPattern
 from pydantic import BaseModel
 
-from headwater.events import PUBLISHED, StreamAttentionDue, StreamCreated, StreamRequested, happened
+from headwater.events import (
+    PUBLISHED,
+    OrphanSearchDue,
+    StreamAttentionDue,
+    StreamCreated,
+    StreamRequested,
+    happened,
+)
 from headwater.store import event_item, to_attributes
 from headwater.streams import Stream
 from local.generate import providers
@@ -65,7 +72,7 @@ def every_event() -> Iterator[tuple[type[BaseModel], str, Json]]:
 def due(kind: type[BaseModel], provider: str) -> dict[str, int]:
     """To which functions an event is to go, once each."""
     commanded = {folder for folder, name in PROVIDERS.items() if name == provider}
-    wanted = commanded if kind in {StreamRequested, StreamAttentionDue} else set()
+    wanted = commanded if kind in {StreamRequested, StreamAttentionDue, OrphanSearchDue} else set()
     return dict.fromkeys(wanted | {folder for folder, kinds in SUBSCRIBED.items() if kind in kinds}, 1)
 
 

@@ -12,9 +12,13 @@ PURE_PACKAGES = {"pydantic", "pydantic_core", "headwater"}
 ADAPTERS = {
     "headwater.api",
     "headwater.aws",
+    "headwater.breaker",
+    "headwater.commands",
     "headwater.http",
+    "headwater.orphan_reports",
     "headwater.provider_function",
     "headwater.queue",
+    "headwater.sightings",
     "headwater.store",
     "headwater.telemetry",
     "headwater.vault",
@@ -72,7 +76,8 @@ def test_the_middle_is_one_package_without_sub_packages(module: Module) -> None:
     assert module.path.parent == LAYER / "headwater"
 
 
-SIMULATED = tuple(m for m in python() if m.name.startswith(("local.simulators", "local.kinesis_video", "local.door")))
+DOORS = ("local.simulators", "local.kinesis_video", "local.aws_door", "local.door", "local.control", "local.faults")
+SIMULATED = tuple(m for m in python() if m.name.startswith(DOORS))
 
 
 @pytest.mark.parametrize("module", SIMULATED, ids=ids(SIMULATED))

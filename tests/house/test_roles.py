@@ -17,8 +17,9 @@ from headwater.provider import Handle, Order, Resource
 from headwater.streams import State
 from local.door import Door, serve
 from local.kinesis_video.server import kinesis_video
+from provision_kinesis_video.calls import kinesis_video_client
 from provision_kinesis_video.options import KinesisVideoOptions
-from provision_kinesis_video.provider import KinesisVideo, kinesis_video_client
+from provision_kinesis_video.provider import KinesisVideo
 from tests.house.subjects import Module, folders, product, providers
 from tests.template import PATH, actions, functions, name_of, resources, statements, target, template
 
@@ -194,7 +195,7 @@ def patient() -> Deadline:
 
 
 def an_order(stream_id: str, **options: Any) -> Order[KinesisVideoOptions]:
-    return Order(stream_id, KinesisVideoOptions(stream_name="dock", **options))
+    return Order(stream_id, KinesisVideoOptions(stream_name="dock", **options), deployment="ours")
 
 
 def handle(resource: Resource) -> Handle:
@@ -202,12 +203,13 @@ def handle(resource: Resource) -> Handle:
 
 
 def a_life(provider: KinesisVideo, pass_seconds: Callable[[float], None]) -> None:
-    """Everything that can happen to a stream: made, made again, found, read while it is made and then, removed."""
+    """Everything that can happen to a stream: made, made again, found, listed, read at both times, removed."""
     order = an_order("str_1", tags={"site": "north"})
     made = provider.create(order, patient())
     assert provider.create(order, patient()).ref == made.ref
-    found = provider.find(order, patient())
+    found = provider.find(order, patient()).resource
     assert found
+    assert [one.ref for one in provider.marked("ours", patient())] == [made.ref]
     pass_seconds(5)
     ready = provider.read(handle(found), patient())
     assert ready

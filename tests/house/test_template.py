@@ -144,8 +144,20 @@ def test_a_rule_is_on_our_bus_and_each_target_has_dead_letters(name: str) -> Non
 def test_a_rule_says_from_whom_what_and_of_which_version(name: str) -> None:
     pattern = RULES[name]["EventPattern"]
     assert pattern["source"] in (["headwater"], ["headwater.requests"])
-    assert len(pattern["detail-type"]) == 1
+    assert len(set(pattern["detail-type"])) == len(pattern["detail-type"]) > 0
     assert pattern["detail"]["version"] == [1]
+
+
+def schedules(folder: str) -> list[str]:
+    events = functions()[folder].get("Events", {}).values()
+    return [each["Properties"]["Schedule"] for each in events if each["Type"] == "Schedule"]
+
+
+@pytest.mark.parametrize("folder", [folder for folder in folders() if schedules(folder)])
+def test_what_comes_by_a_schedule_is_over_when_it_comes_again_and_is_not_repeated_before(folder: str) -> None:
+    assert schedules(folder) == ["rate(1 minute)"]
+    assert functions()[folder]["Timeout"] < 60
+    assert functions()[folder]["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
 
 
 def test_the_bus_may_send_to_each_queue_that_a_rule_leads_to_and_to_no_other() -> None:

@@ -217,7 +217,7 @@ def test_nothing_that_is_for_all_providers_lists_them() -> None:
 
 
 def test_the_template_names_a_provider_in_its_own_parts_only() -> None:
-    """Its block, its parameters, and the policy of the queues; nothing that all functions share."""
+    """Its block, its parameters, and the policies of the bus and the queues; nothing that all functions share."""
     shared = (ROOT / "template.yaml").read_text().partition("\nGlobals:")[2].partition("\n  KeepStreamsPolicy:")[0]
     assert [name for name in names().values() if name in squeezed(shared)] == []
 

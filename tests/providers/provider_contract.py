@@ -11,7 +11,7 @@ A subclass declares how its provider differs, and it (or its module) supplies th
 
     class TestCloudflare(ProviderContract):
         creates, reads, removes = "createLiveInput", "getLiveInput", "deleteLiveInput"
-        findable = True
+        findable = marks = True
         refusals = (Refusal(402, ProviderPaymentRequired, body={...}, code="1000"), ...)
 
         @staticmethod
@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -37,6 +38,7 @@ from pydantic import TypeAdapter, ValidationError
 from headwater.deadline import Deadline
 from headwater.errors import (
     Effect,
+    GuardSpent,
     HeadwaterError,
     ProviderOutcomeUnknown,
     ProviderRateLimited,
@@ -44,9 +46,10 @@ from headwater.errors import (
     ProviderUnavailable,
     Upstream,
 )
-from headwater.provider import AnyProvider, Handle, Options, Order, Resource
+from headwater.provider import AnyProvider, Handle, Options, Order, Resource, Search
 from headwater.streams import Access, State, identify
-from local.door import Call, Door, Kind
+from local.door import Call, Door
+from local.faults import Kind
 from local.simulators.contract import Contract, Misfit
 
 CANARY = "canary-"
@@ -58,6 +61,10 @@ BRIEF = 0.6
 """Seconds: a deadline for calls that are expected to fail, retries included."""
 ALWAYS = 50
 """How often a fault strikes that never ends."""
+
+OURS = "tests-eu-central-1-123456789012"
+"""The deployment that these orders are of."""
+A_YEAR = 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,8 @@ class ProviderContract:
     renews: ClassVar[str | None] = None
     findable: ClassVar[bool]
     """Whether ``find`` can find what a lost create made."""
+    marks: ClassVar[bool] = False
+    """Whether what is made bears the marks of its stream and deployment, and can be listed by them."""
     hands_out_secrets: ClassVar[bool] = True
     refusals: ClassVar[tuple[Refusal, ...]]
     """Every documented refusal of a create (a 401 and a rate limit too), and a 500."""
@@ -239,27 +248,106 @@ class ProviderContract:
     ) -> None:
         created = provider.create(order, Deadline(PATIENT))
         self.settled(door)
-        found = provider.find(order, Deadline(PATIENT))
+        search = provider.find(order, Deadline(PATIENT))
         if not self.findable:
-            assert found is None
+            assert search == Search(conclusive=False)
             return
-        assert found
-        assert found.ref == created.ref
-        assert reveal_a_secret([*found.ingest, *found.playback]) == self.hands_out_secrets
+        assert search.resource
+        assert search.resource.ref == created.ref
+        assert reveal_a_secret([*search.resource.ingest, *search.resource.playback]) == self.hands_out_secrets
+
+    def test_find_finds_what_a_later_generation_made(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = provider.create(replace(order, generation=2), Deadline(PATIENT))
+        found = provider.find(order, Deadline(PATIENT)).resource
+        assert (found and found.ref) == (created.ref if self.findable else None)
 
     def test_find_finds_nothing_of_anyone_else(self, provider: AnyProvider, order: Order[Any]) -> None:
-        assert provider.find(order, Deadline(PATIENT)) is None
+        """And is sure of it only where it could have found something."""
+        nothing = Search(conclusive=self.findable)
+        assert provider.find(order, Deadline(PATIENT)) == nothing
         provider.create(order, Deadline(PATIENT))
-        assert provider.find(an_order(provider, order.options), Deadline(PATIENT)) is None
+        assert provider.find(an_order(provider, order.options), Deadline(PATIENT)) == nothing
+
+    @applies_if("findable")
+    def test_a_search_that_fails_has_not_found_nothing(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        provider.create(order, Deadline(PATIENT))
+        door.fault("status", "*", status=503, times=ALWAYS)
+        error = failure_of(lambda: provider.find(order, Deadline(BRIEF)))
+        assert type(error) is ProviderUnavailable
+        assert error.effect is Effect.NONE
 
     def test_the_same_order_twice_is_one_resource_only_where_it_is_guarded(
         self, provider: AnyProvider, door: Door, order: Order[Any]
     ) -> None:
         first = provider.create(order, Deadline(PATIENT))
         second = provider.create(order, Deadline(PATIENT))
-        assert (second.ref == first.ref) is provider.guarded
+        assert (second.ref == first.ref) is guarded(provider)
         assert reveal_a_secret([*second.ingest, *second.playback]) == self.hands_out_secrets
-        assert len(door.resources()) == (1 if provider.guarded else 2)
+        assert len(door.resources()) == (1 if guarded(provider) else 2)
+
+    def test_a_guard_holds_for_as_long_as_is_said(self, provider: AnyProvider, door: Door, order: Order[Any]) -> None:
+        first = provider.create(order, Deadline(PATIENT))
+        door.clock.advance(min(provider.guard_seconds, A_YEAR))
+        second = provider.create(order, Deadline(PATIENT))
+        assert (second.ref == first.ref) is guarded(provider)
+
+    # ---- what nobody has a record of ----
+
+    def test_what_is_declared_here_is_what_the_provider_says(self, provider: AnyProvider) -> None:
+        assert provider.marks is self.marks
+
+    @applies_if("marks")
+    def test_what_bears_this_deployment_s_marks_is_listed_and_nothing_else(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        ours = provider.create(order, Deadline(PATIENT))
+        other = replace(an_order(provider, order.options), deployment=f"{OURS}-2")
+        provider.create(other, Deadline(PATIENT))
+        made_at = datetime.fromtimestamp(door.clock.now_ms() / 1000, UTC)
+        [listed] = provider.marked(OURS, Deadline(PATIENT))
+        assert (listed.ref, listed.stream_id) == (ours.ref, order.id)
+        assert listed.created_at
+        assert abs((listed.created_at - made_at).total_seconds()) < 5
+        [elsewhere] = provider.marked(other.deployment, Deadline(PATIENT))
+        assert elsewhere.stream_id == other.id
+        assert provider.marked("", Deadline(PATIENT)) == []
+
+    @applies_if("marks")
+    def test_what_is_listed_can_be_asked_about_and_removed(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        provider.create(order, Deadline(PATIENT))
+        self.settled(door)
+        [listed] = provider.marked(OURS, Deadline(PATIENT))
+        found = Handle(listed.stream_id, listed.ref, json.loads(json.dumps(listed.notes)))
+        assert not provider.connected(found, Deadline(PATIENT))
+        provider.remove(found, Deadline(PATIENT))
+        self.settled(door)
+        assert list(door.resources()) == []
+        assert provider.marked(OURS, Deadline(PATIENT)) == []
+        assert not provider.connected(found, Deadline(PATIENT))
+
+    @applies_if("marks")
+    def test_a_listing_that_fails_is_the_provider_s_failure(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        door.fault("status", "*", status=503, times=ALWAYS)
+        error = failure_of(lambda: provider.marked(OURS, Deadline(BRIEF)))
+        assert type(error) is ProviderUnavailable
+
+    @applies_unless("marks")
+    def test_where_nothing_bears_a_mark_nothing_is_called_or_known(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = provider.create(order, Deadline(PATIENT))
+        calls = len(door.calls())
+        assert list(provider.marked(OURS, Deadline(PATIENT))) == []
+        assert provider.connected(handle(order, created), Deadline(PATIENT)) is None
+        assert len(door.calls()) == calls
 
     @applies_if("renews")
     def test_renewing_keeps_what_there_is(self, provider: AnyProvider, door: Door, order: Order[Any]) -> None:
@@ -308,7 +396,9 @@ class ProviderContract:
     ) -> None:
         strike(door, self.creates, refusal)
         failure_of(lambda: provider.create(order, Deadline(BRIEF)))
-        transient = refusal.error.retryable and (provider.guarded or refusal.effect is Effect.NONE)
+        harmless = guarded(provider) or refusal.effect is Effect.NONE
+        # A guard that is spent is so for hours: what to do then is not the retry loop's to decide.
+        transient = refusal.error.retryable and refusal.error is not GuardSpent and harmless
         another_secret = refusal.error is ProviderUnauthorized and secret is not None
         assert (len(door.calls(self.creates)) > 1) == (transient or another_secret)
 
@@ -389,11 +479,22 @@ class ProviderContract:
         self, provider: AnyProvider, door: Door, order: Order[Any], kind: Kind
     ) -> None:
         door.fault(kind, self.creates)
-        if provider.guarded:
+        if guarded(provider):
             resource = provider.create(order, Deadline(PATIENT))
             assert reveal_a_secret([*resource.ingest, *resource.playback]) == self.hands_out_secrets
         else:
             self.expect_unknown_outcome(provider, door, order)
+        assert len(door.resources()) == 1
+
+    def test_what_a_lost_answer_left_is_found_if_the_provider_can_tell(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        door.fault("lose_answer", self.creates, times=ALWAYS)
+        self.expect_unknown_outcome(provider, door, order)
+        door.clear_faults()
+        search = provider.find(order, Deadline(PATIENT))
+        assert (search.resource is not None) is self.findable
+        assert search.resource or not search.conclusive
         assert len(door.resources()) == 1
 
     def test_a_create_answered_with_garbage_makes_one_resource(
@@ -415,7 +516,7 @@ class ProviderContract:
         door.fault("hang", self.creates, carry_out=True)
         with lasting_at_most(BRIEF + self.overrun_seconds):
             self.expect_unknown_outcome(provider, door, order)
-        if provider.guarded:
+        if guarded(provider):
             provider.create(order, Deadline(PATIENT))
         assert len(door.resources()) == 1
 
@@ -426,7 +527,7 @@ class ProviderContract:
         assert error.effect is Effect.UNKNOWN
         assert error.upstream
         assert error.upstream.provider == provider.name
-        assert provider.guarded or len(door.calls(self.creates)) == 1
+        assert guarded(provider) or len(door.calls(self.creates)) == 1
 
     def test_a_read_that_hangs_ends_with_the_deadline(
         self, provider: AnyProvider, door: Door, order: Order[Any]
@@ -501,9 +602,15 @@ class ProviderContract:
         assert door.calls() == []
 
 
+def guarded(provider: AnyProvider) -> bool:
+    """Whether a create that is repeated at once can make no second resource."""
+    return provider.guard_seconds > 0
+
+
 def an_order[O: Options](provider: AnyProvider, options: O) -> Order[O]:
     """An order that nobody gave before."""
-    return Order(identify("tests", "aws:123456789012", provider.name, uuid4().hex), options, name="lobby camera")
+    stream_id = identify(OURS, "aws:123456789012", provider.name, uuid4().hex)
+    return Order(stream_id, options, name="lobby camera", deployment=OURS)
 
 
 def handle(order: Order[Any], resource: Resource) -> Handle:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,18 +26,20 @@ from headwater.errors import (
     ProviderUnauthorized,
     ProviderUnavailable,
 )
-from headwater.provider import Handle, Order, Resource
+from headwater.provider import Handle, Order, Resource, Search
 from headwater.streams import Access, State
 from local.door import Door, serve
 from local.kinesis_video.models import Settings
 from local.kinesis_video.server import kinesis_video
 from provision_kinesis_video import provider as module
 from provision_kinesis_video import wire
+from provision_kinesis_video.calls import kinesis_video_client
 from provision_kinesis_video.options import KinesisVideoOptions
-from provision_kinesis_video.provider import KinesisVideo, kinesis_video_client
+from provision_kinesis_video.provider import KinesisVideo
 from tests.providers.provider_contract import (
     ALWAYS,
     BRIEF,
+    OURS,
     PATIENT,
     ProviderContract,
     Refusal,
@@ -83,7 +86,8 @@ def door(served: tuple[Door, str]) -> Iterator[Door]:
 
 
 @pytest.fixture
-def url(served: tuple[Door, str]) -> str:
+def url(served: tuple[Door, str], door: Door) -> str:
+    """With a door that is as new."""
     return served[1]
 
 
@@ -130,7 +134,7 @@ def order(provider: KinesisVideo, options: KinesisVideoOptions) -> Order[Any]:
 
 class TestKinesisVideo(ProviderContract):
     creates, reads, removes = "CreateStream", "DescribeStream", "DeleteStream"
-    findable = True
+    findable = marks = True
     hands_out_secrets = False
     settling_seconds = 1.0
     wait_header = None
@@ -180,7 +184,7 @@ def test_the_emptiest_order_names_and_tags_the_stream_and_says_no_more(
     [call] = door.calls()
     assert (call.operation, call.body) == (
         "CreateStream",
-        {"StreamName": name, "Tags": {"headwater:stream-id": order.id}},
+        {"StreamName": name, "Tags": {"headwater:stream-id": order.id, "headwater:deployment": OURS}},
     )
     assert created == Resource(
         created.ref, State.PROVISIONING, "CREATING", notes={"arn": created.ref, "stream_name": name}
@@ -198,7 +202,12 @@ def test_the_fullest_order_says_everything(provider: KinesisVideo, door: Door) -
         "MediaType": "video/h264,audio/aac",
         "KmsKeyId": "alias/lobby",
         "DataRetentionInHours": 24,
-        "Tags": {"Straße / 通り": "5 a=b@c", "empty": "", "headwater:stream-id": order.id},
+        "Tags": {
+            "Straße / 通り": "5 a=b@c",
+            "empty": "",
+            "headwater:stream-id": order.id,
+            "headwater:deployment": OURS,
+        },
         "StreamStorageConfiguration": {"DefaultStorageTier": "WARM"},
     }
     [stream] = door.resources()
@@ -211,7 +220,7 @@ def test_zero_hours_are_said(provider: KinesisVideo, door: Door) -> None:
 
 
 def test_as_many_tags_as_are_allowed_are_accepted(provider: KinesisVideo, door: Door) -> None:
-    options = KinesisVideoOptions(tags={f"key{number}": "value" for number in range(49)})
+    options = KinesisVideoOptions(tags={f"key{number}": "value" for number in range(48)})
     provider.create(an_order(provider, options), Deadline(PATIENT))
     assert len(door.calls()[0].body["Tags"]) == 50
 
@@ -366,7 +375,9 @@ def test_our_tag_is_found_on_whatever_page(provider: KinesisVideo, door: Door) -
     order = an_order(provider, KinesisVideoOptions(tags={"a": "1", "b": "2", "z": "3"}))
     created = provider.create(order, Deadline(PATIENT))
     assert provider.create(order, Deadline(PATIENT)).ref == created.ref
-    assert len(door.calls("ListTagsForStream")) == 3
+    assert len(door.calls("ListTagsForStream")) == 4
+    [listed] = provider.marked(OURS, Deadline(PATIENT))
+    assert (listed.ref, listed.stream_id) == (created.ref, order.id)
 
 
 def test_a_stream_of_the_same_tenant_but_another_order_is_not_adopted(provider: KinesisVideo, door: Door) -> None:
@@ -378,7 +389,7 @@ def test_a_stream_of_the_same_tenant_but_another_order_is_not_adopted(provider: 
     assert type(error) is NameTaken
     assert (told.status, told.code) == (400, "ResourceInUseException")
     assert told.request_id
-    assert provider.find(other, Deadline(PATIENT)) is None
+    assert provider.find(other, Deadline(PATIENT)) == Search()
     assert len(door.calls("CreateStream")) == 2
 
 
@@ -392,7 +403,8 @@ def test_a_stream_that_others_made_is_not_adopted(
         client.tag_stream(StreamName="lobby", Tags=tags)
     client.close()
     order = an_order(provider, KinesisVideoOptions(stream_name="lobby"))
-    assert provider.find(order, Deadline(PATIENT)) is None
+    assert provider.find(order, Deadline(PATIENT)) == Search()
+    assert provider.marked(OURS, Deadline(PATIENT)) == []
     assert type(failure_of(lambda: provider.create(order, Deadline(PATIENT)))) is NameTaken
 
 
@@ -409,14 +421,14 @@ def test_an_answer_without_tags_is_of_a_stream_without_tags(
 ) -> None:
     provider.create(order, Deadline(PATIENT))
     door.fault("status", "ListTagsForStream", status=200, body={})
-    assert provider.find(order, Deadline(PATIENT)) is None
+    assert provider.find(order, Deadline(PATIENT)) == Search()
 
 
 def test_a_name_that_is_being_freed_is_to_be_waited_for(provider: KinesisVideo, door: Door, order: Order[Any]) -> None:
     created = provider.create(order, Deadline(PATIENT))
     door.clock.advance(1)
     provider.remove(handle(order, created), Deadline(PATIENT))
-    assert provider.find(order, Deadline(PATIENT)) is None
+    assert provider.find(order, Deadline(PATIENT)) == Search()
     error = failure_of(lambda: provider.create(order, Deadline(BRIEF)))
     assert type(error) is ProviderUnavailable
     assert (error.retry_after, error.effect) == (2, Effect.NONE)
@@ -446,7 +458,128 @@ def test_an_adoption_is_ready_if_the_stream_is(provider: KinesisVideo, door: Doo
     door.clock.advance(1)
     adopted = provider.create(order, Deadline(PATIENT))
     assert adopted.state is State.READY
-    assert adopted == provider.find(order, Deadline(PATIENT))
+    assert Search(adopted) == provider.find(order, Deadline(PATIENT))
+
+
+# ---- what nobody has a record of ----
+
+
+def create_tagged(url: str, *streams: dict[str, str]) -> list[str]:
+    """Made by hand with these tags, named after their place; their ARNs."""
+    client = kinesis_video_client(url)
+    made = []
+    for number, tags in enumerate(streams):
+        asked: Any = {"StreamName": f"by-hand-{number:02}"} | ({"Tags": tags} if tags else {})
+        made.append(client.create_stream(**asked)["StreamARN"])
+    client.close()
+    return made
+
+
+def ours(number: int = 1) -> dict[str, str]:
+    """Both our tags."""
+    return {"headwater:stream-id": f"str_{number}", "headwater:deployment": OURS}
+
+
+def test_what_lacks_one_of_our_tags_is_not_listed_as_ours(provider: KinesisVideo, url: str) -> None:
+    only, *_ = create_tagged(
+        url,
+        ours(),
+        {"headwater:stream-id": "str_2"},
+        {"headwater:deployment": OURS},
+        ours(4) | {"headwater:deployment": f"{OURS}2"},
+        ours(5) | {"headwater:deployment": ""},
+        ours(6) | {"headwater:stream-id": ""},
+        {},
+    )
+    assert [(listed.ref, listed.stream_id) for listed in provider.marked(OURS, Deadline(PATIENT))] == [(only, "str_1")]
+
+
+def test_a_list_is_followed_to_its_last_page(provider: KinesisVideo, door: Door, url: str) -> None:
+    made = create_tagged(url, *map(ours, range(5)))
+    door.configure(streams_per_page=2)
+    assert sorted(listed.ref for listed in provider.marked(OURS, Deadline(PATIENT))) == made
+    assert len(door.calls("ListStreams")) == 3
+
+
+def test_our_tags_are_found_in_whatever_order_they_come(provider: KinesisVideo, door: Door, url: str) -> None:
+    [made] = create_tagged(url, {})
+    for name, rest in (("headwater:stream-id", {"NextToken": "bmV4dA=="}), ("headwater:deployment", {})):
+        body = {"Tags": {name: ours()[name]}, **rest}
+        door.fault("status", "ListTagsForStream", status=200, body=body)
+    assert [listed.ref for listed in provider.marked(OURS, Deadline(PATIENT))] == [made]
+
+
+def test_a_stream_that_is_being_deleted_is_not_listed(provider: KinesisVideo, door: Door, order: Order[Any]) -> None:
+    created = provider.create(order, Deadline(PATIENT))
+    door.clock.advance(1)
+    provider.remove(handle(order, created), Deadline(PATIENT))
+    assert provider.marked(OURS, Deadline(PATIENT)) == []
+
+
+def test_a_search_keeps_below_the_service_s_quotas(provider: KinesisVideo, door: Door, url: str) -> None:
+    create_tagged(url, *map(ours, range(4)))
+    door.configure(tags_per_page=1)
+    provider.marked(OURS, Deadline(PATIENT))
+    looks: dict[str, list[int]] = {}
+    for call in door.calls("ListTagsForStream"):
+        looks.setdefault(call.body["StreamARN"], []).append(call.at)
+    assert [len(times) for times in looks.values()] == [2, 2, 2, 2]
+    assert all(later - earlier >= 200 for earlier, later in looks.values()), "five a second, of one stream"
+    every = sorted(time for times in looks.values() for time in times)
+    assert min(later - earlier for earlier, later in pairwise(every)) >= 20, "50 a second, of an account"
+
+
+def test_a_search_ends_in_time_with_what_it_has_found(
+    provider: KinesisVideo, door: Door, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LISTING_PAUSE", 0.2)
+    create_tagged(url, *map(ours, range(20)))
+    with lasting_at_most(3):
+        found = provider.marked(OURS, Deadline(3))
+    assert 1 <= len(found) < 20
+
+
+def test_each_search_has_another_order(provider: KinesisVideo, door: Door, url: str) -> None:
+    """Where there is not the time for all, none is always left out."""
+    create_tagged(url, *map(ours, range(10)))
+    orders = {tuple(listed.ref for listed in provider.marked(OURS, Deadline(PATIENT))) for _ in range(3)}
+    assert len(orders) > 1
+
+
+def test_a_stream_that_cannot_be_looked_at_is_left_to_another_search(
+    provider: KinesisVideo, door: Door, url: str
+) -> None:
+    unreadable, readable = create_tagged(url, ours(1), ours(2))
+    door.fault("status", "ListTagsForStream", status=500, containing=unreadable, times=ALWAYS)
+    assert [listed.ref for listed in provider.marked(OURS, Deadline(PATIENT))] == [readable]
+
+
+def test_a_stream_that_goes_during_a_search_is_not_listed(provider: KinesisVideo, door: Door, url: str) -> None:
+    gone, there = create_tagged(url, ours(1), ours(2))
+    not_found = {"x-amzn-ErrorType": wire.NOT_FOUND}
+    door.fault("status", "ListTagsForStream", status=404, headers=not_found, containing=gone)
+    assert [listed.ref for listed in provider.marked(OURS, Deadline(PATIENT))] == [there]
+
+
+def test_a_search_that_is_throttled_leaves_the_calls_to_creates(provider: KinesisVideo, door: Door, url: str) -> None:
+    create_tagged(url, *map(ours, range(4)))
+    strike(door, "ListTagsForStream", says("ClientLimitExceededException", 400, ProviderRateLimited))
+    assert provider.marked(OURS, Deadline(PATIENT)) == []
+    assert len(door.calls("ListTagsForStream")) == 2
+
+
+def test_a_role_that_may_not_look_is_the_operator_s_matter(provider: KinesisVideo, door: Door, url: str) -> None:
+    create_tagged(url, ours())
+    strike(door, "ListTagsForStream", says("AccessDeniedException", 401, ProviderUnauthorized))
+    error = failure_of(lambda: provider.marked(OURS, Deadline(PATIENT)))
+    assert type(error) is ProviderUnauthorized
+
+
+def test_whether_somebody_sends_is_never_known(provider: KinesisVideo, door: Door, order: Order[Any]) -> None:
+    created = provider.create(order, Deadline(PATIENT))
+    calls = len(door.calls())
+    assert provider.connected(handle(order, created), Deadline(PATIENT)) is None
+    assert len(door.calls()) == calls
 
 
 # ---- removing ----
@@ -682,9 +815,10 @@ def test_all_faults_are_told_at_once() -> None:
         ("tags", {"emoji\N{GRINNING FACE}": "value"}),
         ("tags", {"AWS:key": "value"}),
         ("tags", {"headwater:stream-id": "str_other"}),
+        ("tags", {"headwater:deployment": "other"}),
         ("tags", {"key": None}),
+        ("tags", {f"key{number}": "" for number in range(49)}),
         ("tags", {f"key{number}": "" for number in range(50)}),
-        ("tags", {f"key{number}": "" for number in range(51)}),
         ("stream_storage_configuration", {}),
         ("stream_storage_configuration", {"default_storage_tier": "hot"}),
     ],

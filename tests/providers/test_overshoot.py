@@ -32,6 +32,7 @@ from local.simulators.contract import FOLDER
 from local.simulators.overshoot_common import Settings
 from local.simulators.secrets import SECRETS
 from provision_overshoot import wire_v02, wire_v1beta
+from provision_overshoot.handler import overshoot
 from provision_overshoot.options import OvershootOptions, V02Options, V1betaOptions
 from provision_overshoot.provider import Overshoot
 from provision_overshoot.wire import OvershootSecret
@@ -45,11 +46,14 @@ from tests.providers.provider_contract import (
     handle,
     strike,
 )
+from tests.template import functions, template
 
 CAMERA = "rtsp://viewer:canary-camera-password@camera.example.org:554/main"
 SDP = "v=0\r\na=ice-pwd:canary-offer\r\n"
 FRAMES = {"interval_seconds": 2.5}
 CLIPS = {"clip_length_seconds": 1.5, "delay_seconds": 3}
+LEASES = {"v1beta": 400, "v0.2": 60}
+"""As a deployment may set them."""
 INFERENCE = {"prompt": "Is the door open?", "model": "made-up/model-1"}
 
 
@@ -107,7 +111,7 @@ def secret() -> FakeSecret[OvershootSecret]:
 
 @pytest.fixture
 def provider_at(secret: FakeSecret[OvershootSecret]) -> Callable[[str], Overshoot]:
-    return lambda url: Overshoot({"v1beta": f"{url}/v1beta", "v0.2": f"{url}/v0.2"}, secret)
+    return lambda url: Overshoot({"v1beta": f"{url}/v1beta", "v0.2": f"{url}/v0.2"}, secret, LEASES)
 
 
 @pytest.fixture
@@ -569,9 +573,31 @@ def test_each_documented_state_of_v1beta_is_understood(name: str, state: State, 
     assert (found.state, found.state_reason) == (state, reason)
 
 
-def test_a_lost_stream_lives_for_one_documented_lease(provider: Overshoot) -> None:
-    assert provider.orphan_seconds(V1betaOptions()) == 300
-    assert provider.orphan_seconds(TypeAdapter(V02Options).validate_python(v02())) == 45
+def test_a_lost_stream_lives_for_one_lease_as_this_deployment_takes_it_to_be(provider: Overshoot) -> None:
+    assert provider.orphan_seconds(V1betaOptions()) == 400
+    assert provider.orphan_seconds(TypeAdapter(V02Options).validate_python(v02())) == 60
+
+
+@pytest.mark.parametrize(("version", "parameter"), [("v1beta", "OvershootLease"), ("v0.2", "OvershootV02Lease")])
+def test_the_lease_is_the_documented_one_unless_the_deployment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, version: str, parameter: str
+) -> None:
+    monkeypatch.setenv("PROVIDER_SECRET_ARN", "arn:any")
+    for name, value in functions()["provision_overshoot"]["Environment"]["Variables"].items():
+        told = template()["Parameters"].get(value["Ref"], {}).get("Default", "any")
+        monkeypatch.setenv(name, str(told))
+    options: Any = options_of() if version == "v1beta" else v02()
+    assert overshoot().orphan_seconds(options) == template()["Parameters"][parameter]["Default"]
+    assert template()["Parameters"][parameter]["Default"] == {"v1beta": 300, "v0.2": 45}[version]
+
+
+@pytest.mark.parametrize("options", [options_of(), v02()], ids=["v1beta", "v0.2"])
+def test_a_lost_stream_is_gone_when_the_lease_is_over(provider: Overshoot, door: Door, options: Any) -> None:
+    door.fault("lose_answer", "createStream")
+    failure_of(lambda: Opened(provider, options))
+    assert len(door.resources()) == 1
+    door.clock.advance(300 if isinstance(options, V1betaOptions) else 45)
+    assert list(door.resources()) == []
 
 
 # ---- options ----

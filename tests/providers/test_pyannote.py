@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from headwater import errors
 from headwater.deadline import Deadline
 from headwater.errors import Effect, Fault
-from headwater.provider import Handle, Order
+from headwater.provider import Handle, Order, Search
 from headwater.streams import State
 from local.door import Door
 from local.simulators import Simulators, secrets, simulators
@@ -52,7 +52,8 @@ def door(simulated: SimulatedPyannote) -> Door:
 
 
 @pytest.fixture
-def url(running: Simulators) -> str:
+def url(running: Simulators, simulated: SimulatedPyannote) -> str:
+    """With a simulator that is as new."""
     return running.url
 
 
@@ -257,7 +258,7 @@ def test_a_secret_is_one_usable_key(malformed: dict[str, Any]) -> None:
 def test_what_cannot_be_done_calls_nothing(provider: Pyannote, door: Door, order: Order[PyannoteOptions]) -> None:
     with pytest.raises(errors.CapabilityNotSupported):
         provider.renew(Handle(order.id, "x", {}), Deadline(PATIENT))
-    assert provider.find(order, Deadline(PATIENT)) is None
+    assert provider.find(order, Deadline(PATIENT)) == Search(conclusive=False)
     assert "end_of_stream" in str(provider.remove(Handle(order.id, "x", {}), Deadline(PATIENT)).remains)
     assert provider.orphan_seconds(order.options) == 0
     assert door.calls() == []

@@ -1,6 +1,7 @@
 """One deployed system for the whole suite, apart from a user's own, and taken down whatever happens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,24 @@ ORDER = {"test_secrets": -1, "test_leaks": 1, "test_afterwards": 2, "test_republ
 through all that the others have left behind, and what sends it all again. Between them the order is free."""
 MANY = 100_000
 PORTS = ("EMULATOR_PORT", "SIMULATORS_PORT", "KINESIS_VIDEO_PORT")
+SHORT_LEASE = 20
+"""Seconds; of Overshoot in the cloud where workers die."""
+SHORT_TIMES = {
+    "FunctionTimeout": "10",
+    "QueueVisibility": "60",
+    "ClaimMargin": "1",
+    "Landing": "1",
+    "OvershootLease": str(SHORT_LEASE),
+    "OvershootV02Lease": str(SHORT_LEASE),
+    "OrphanSearchInterval": "0",
+}
+TOLD = pytest.StashKey[list[str]]()
+"""Lines for the end of the run."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(TOLD, []):
+        terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,17 +49,55 @@ def folder() -> Path:
 
 @pytest.fixture(scope="session")
 def cloud(folder: Path) -> Iterator[Cloud]:
-    """On free ports, whatever ports a user has chosen for a copy of their own; built as ``make up`` builds."""
-    local = LocalCloud(folder)
+    """On free ports, whatever ports a user has chosen for a copy of their own; built as ``make up`` builds.
+
+    Nobody sweeps there but who says so: a sweep between two steps of a test would do what the second is about.
+    """
+    with deployed(LocalCloud(folder), {}) as running:
+        stop_sweeping(running)
+        yield running
+
+
+def stop_sweeping(cloud: Cloud) -> None:
+    """Switch the schedule of ``sweep`` off."""
+    events = cloud.client("events")
+    scheduled = [rule["Name"] for rule in events.list_rules()["Rules"] if rule.get("ScheduleExpression")]
+    assert scheduled
+    for name in scheduled:
+        events.disable_rule(Name=name)
+
+
+@pytest.fixture(scope="session")
+def crash_cloud() -> Iterator[Cloud]:
+    """Another one, behind the AWS door, where claims and Overshoot's leases last for seconds."""
+    with deployed(LocalCloud(HOME / "crash", aws_door=True), SHORT_TIMES) as running, doors_of(running) as doors:
+        settings = {"lease_seconds": SHORT_LEASE, "v02_lease_seconds": SHORT_LEASE, "v02_streams_at_once": MANY}
+        with doors["overshoot"].set(**settings), roomy(doors):
+            yield running
+
+
+@contextmanager
+def deployed(local: LocalCloud, parameters: Mapping[str, str]) -> Iterator[Cloud]:
+    """``local``, up until the block ends."""
     local.down()  # what a run that was killed has left
     try:
         with pytest.MonkeyPatch.context() as environment:
             for name in PORTS:
                 environment.delenv(name, raising=False)
-            running = local.up()
+            running = local.up(parameters)
         yield running
     finally:
         local.down()
+
+
+@contextmanager
+def roomy(doors: dict[str, Door]) -> Iterator[None]:
+    """The providers have room for all the streams of this suite until the block ends."""
+    with (
+        doors["cloudflare"].set(calls_per_five_minutes=MANY),
+        doors["pyannote"].set(streams_at_once=MANY, creates_per_minute=MANY, gets_per_minute=MANY),
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -66,11 +123,7 @@ def requester(cloud: Cloud, subscriber: Subscriber, doors: dict[str, Door]) -> R
 @pytest.fixture(scope="session")
 def doors(cloud: Cloud) -> Iterator[dict[str, Door]]:
     """Of providers that have room for all the streams of this suite."""
-    with (
-        doors_of(cloud) as all_doors,
-        all_doors["cloudflare"].set(calls_per_five_minutes=MANY),
-        all_doors["pyannote"].set(streams_at_once=MANY, creates_per_minute=MANY, gets_per_minute=MANY),
-    ):
+    with doors_of(cloud) as all_doors, roomy(all_doors):
         yield all_doors
 
 

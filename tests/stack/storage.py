@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from local.cloud import Cloud
@@ -27,10 +28,16 @@ class Storage:
         return {(item["pk"]["S"], item["sk"]["S"]) for item in self.items()}
 
     def record(self, stream_id: str) -> Json:
-        """The record, parsed."""
+        """The record, parsed. Raises ``AssertionError`` where there is none."""
+        record = self.found(stream_id)
+        assert record is not None, f"no record of {stream_id}"
+        return record
+
+    def found(self, stream_id: str) -> Json | None:
+        """The record, parsed, if there is one."""
         key = {"pk": {"S": f"STREAM#{stream_id}"}, "sk": {"S": "STREAM"}}
-        item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)["Item"]
-        record: Json = json.loads(item["record"]["S"])
+        answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        record: Json | None = json.loads(answer["Item"]["record"]["S"]) if "Item" in answer else None
         return record
 
     def change_record(self, stream_id: str, change: Callable[[Json], None]) -> None:
@@ -44,6 +51,16 @@ class Storage:
             ExpressionAttributeNames={"#record": "record"},
             ExpressionAttributeValues={":record": {"S": json.dumps(record)}},
         )
+
+    @contextmanager
+    def without_record(self, stream_id: str) -> Iterator[None]:
+        """The stream's record is lost until the block ends; its events and credentials stay."""
+        key = {"pk": {"S": f"STREAM#{stream_id}"}, "sk": {"S": "STREAM"}}
+        lost = self._dynamodb.delete_item(TableName=self._table, Key=key, ReturnValues="ALL_OLD")["Attributes"]
+        try:
+            yield
+        finally:
+            self._dynamodb.put_item(TableName=self._table, Item=lost)
 
     def log_lines(self) -> Iterator[str]:
         """Everything in every log group."""

@@ -82,7 +82,8 @@ FINAL = (
 )
 UNAUTHORIZED = (401, 502, "provider-unauthorized", "provisioning")
 SLOW_DOWN = (429, 503, "provider-rate-limited", "provisioning", 60)
-LEASE_AND_LANDING = {"overshoot v1beta": 300 + 20, "overshoot v0.2": 45 + 20, "pyannote": 1}
+LANDING = 20
+LEASE_AND_LANDING = {"overshoot v1beta": 300 + LANDING, "overshoot v0.2": 45 + LANDING, "pyannote": 1}
 """Seconds until what may have been made is certainly gone, or until the one deliberate retry."""
 
 
@@ -92,7 +93,9 @@ def _unknown(way: str, what: int | str) -> tuple[Any, ...]:
 
 REFUSALS = [
     # A create under its own Idempotency-Key does no harm twice: it is repeated, and then left to the next attempt.
-    *_of("cloudflare", *FINAL, UNAUTHORIZED, SLOW_DOWN),
+    *_of("cloudflare", *(cell for cell in FINAL if cell[0] != 409), UNAUTHORIZED, SLOW_DOWN),
+    # Its key is held by what is gone, or so it says the first time.
+    *_of("cloudflare", (409, 409, "provider-guard-spent", "provisioning", LANDING)),
     *_of("cloudflare", *((what, 503, "provider-unavailable", "provisioning", 2) for what in (500, 503))),
     *_of("cloudflare", ("hang", 504, "provider-outcome-unknown", "provisioning", 2)),
     *_of("overshoot v1beta", *FINAL, UNAUTHORIZED, SLOW_DOWN),
@@ -155,7 +158,7 @@ class Trial:
         self.door.heal()
         record = self.api.read(href).json()
         told = self._told(href, stream_id)
-        if record["state"] == "unknown":
+        if record["state"] == "unknown" or refusal.retry_after == LANDING:
             self.storage.change_record(stream_id, _wait_is_over)
         healed = self.api.create(way.provider, key, {"options": way.options})
         replayed = self.api.create(way.provider, key, {"options": way.options})

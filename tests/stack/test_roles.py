@@ -20,7 +20,8 @@ PROVIDERS = {
     "pyannote": "Pyannote",
 }
 PROVISIONING = [f"Provision{name}" for name in PROVIDERS.values()]
-OTHERS = ["BrowseStreams", "PublishEvents", "RenewLeases", "AuthorizeCaller"]
+OTHERS = ["BrowseStreams", "PublishEvents", "RenewLeases", "Sweep", "AuthorizeCaller"]
+SPEAKERS = {*PROVISIONING, "PublishEvents", "RenewLeases", "Sweep"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def test_only_who_speaks_for_headwater_may_put_events(name: str, roles: Roles, c
     events = roles[name].client("events")
     # Of a type that no rule matches, and without a stream.
     entry = {"Source": "nobody", "DetailType": "Nothing", "Detail": "{}", "EventBusName": cloud.bus}
-    assert roles[name].may(lambda: events.put_events(Entries=[entry])) == (name in {"PublishEvents", "RenewLeases"})
+    assert roles[name].may(lambda: events.put_events(Entries=[entry])) == (name in SPEAKERS)
 
 
 @pytest.mark.parametrize("name", PROVISIONING + OTHERS)
@@ -105,7 +106,7 @@ def test_who_makes_no_streams_writes_no_record(name: str, roles: Roles, cloud: C
     assert not roles[name].may(lambda: dynamodb.delete_item(TableName=cloud.table, Key=item))
 
 
-@pytest.mark.parametrize("name", ["BrowseStreams", "PublishEvents", "AuthorizeCaller"])
+@pytest.mark.parametrize("name", ["BrowseStreams", "PublishEvents", "Sweep", "AuthorizeCaller"])
 def test_who_lists_or_publishes_cannot_read_a_stream_s_items(name: str, roles: Roles, cloud: Cloud) -> None:
     dynamodb, key = roles[name].client("dynamodb"), {"pk": {"S": "STREAM#none"}, "sk": {"S": "CREDENTIALS"}}
     assert not roles[name].may(lambda: dynamodb.get_item(TableName=cloud.table, Key=key))

@@ -1,12 +1,13 @@
 """What the functions downstream of the table and the bus stand on: AWS in this process, and what Lambda would set."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
-from headwater import aws
+from headwater import aws, telemetry
 from tests.template import resources
 
 ACCOUNT = "123456789012"
@@ -25,6 +26,24 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
     for name, value in NAMES.items():
         monkeypatch.setenv(name, value)
+
+
+class _StandardOutput:
+    """Wherever it leads just now: a logger keeps the one that there was when it was made."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+@pytest.fixture(autouse=True)
+def logged(environment: None) -> None:
+    """What is logged is on standard output, where ``capsys`` sees it."""
+    handler = telemetry.logger().registered_handler
+    assert hasattr(handler, "setStream")
+    handler.setStream(_StandardOutput())
 
 
 @pytest.fixture

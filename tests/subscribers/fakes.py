@@ -19,7 +19,7 @@ class FakeBus:
         self.calls: list[int] = []
         """How many entries each call had."""
         self.refused: set[str] = set()
-        """The ids of events that are refused."""
+        """The ids of events, and of the streams of commands, that are refused."""
         self.down: set[int] = set()
         """The numbers of the calls that fail as a whole, from 1."""
 
@@ -46,7 +46,7 @@ class FakeBus:
     @staticmethod
     def _id(entry: dict[str, Any]) -> str:
         detail = json.loads(entry["Detail"])
-        return str(detail.get("event_id") or detail["data"]["stream_id"])
+        return str(detail.get("event_id") or detail["data"].get("stream_id") or detail["data"]["provider"])
 
 
 def _weight(entry: dict[str, Any]) -> int:

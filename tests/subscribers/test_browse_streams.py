@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -15,11 +15,15 @@ from browse_streams.catalogue import catalogue
 from browse_streams.handler import _api, handler
 from browse_streams.listing import LIMIT_DEFAULT, LIMIT_MAX, Listing, Page, Query, query
 from headwater import aws, events
-from headwater.errors import InvalidRequest
+from headwater.breaker import Settings, behind_breaker
+from headwater.circuits import CIRCUITS
+from headwater.deadline import Deadline
+from headwater.errors import InvalidRequest, ProviderUnavailable, Upstream
+from headwater.provider import Order, Resource
 from headwater.records import Record
 from headwater.store import LISTED, Table, from_attributes, shard, stream_item, to_attributes
 from headwater.streams import State, Stream, href, identify
-from tests.unit.fakes import a_claimed_record
+from tests.unit.fakes import FakeOptions, FakeProvider, a_claimed_record
 
 BEGIN = datetime(2026, 11, 20, 8, tzinfo=UTC)
 TENANT, OTHER = "aws:123456789012", "aws:999999999999"
@@ -282,7 +286,50 @@ def test_a_stream_is_listed_once_it_is_settled_and_stays_when_it_is_over(listing
 
 def test_what_providers_can_do_is_told(listing: str) -> None:
     told = call("/providers")
-    assert {each["provider"]: each for each in told["providers"]} == catalogue()
+    closed = {"state": "closed", "since": None}
+    assert {each["provider"]: each for each in told["providers"]} == {
+        name: {**one, "circuit": closed} for name, one in catalogue().items()
+    }
+
+
+def circuits_told() -> dict[str, Any]:
+    answer = call("/providers")
+    assert answer["status"] == 200
+    return {each["provider"]: each["circuit"] for each in answer["providers"]}
+
+
+class Away(FakeProvider):
+    name: ClassVar[str] = "cloudflare"
+
+    def create(self, order: Order[Any], deadline: Deadline) -> Resource:
+        deadline.remaining()
+        raise ProviderUnavailable("it could not be reached", upstream=Upstream(self.name))
+
+
+def test_whose_circuit_is_open_is_told_and_since_when(listing: str) -> None:
+    provider = behind_breaker(Away(), aws.client("dynamodb"), listing)
+    begun = datetime.now(UTC).replace(microsecond=0)
+    for _ in range(Settings().failures):
+        with pytest.raises(ProviderUnavailable):
+            provider.create(Order("str_1", FakeOptions()), Deadline(20))
+    circuit = circuits_told().pop("cloudflare")
+    assert circuit["state"] == "open"
+    assert begun <= datetime.fromisoformat(circuit["since"]) <= datetime.now(UTC)
+    assert {each["state"] for name, each in circuits_told().items() if name != "cloudflare"} == {"closed"}
+    assert call()["streams"] == []
+
+
+def test_a_circuit_that_nobody_has_written_to_for_long_is_closed(listing: str) -> None:
+    listed = {"state": "open", "since": "2026-01-01T00:00:00Z"}
+    item = {"pk": CIRCUITS, "sk": "pyannote", "tenant_shard": CIRCUITS, "created_id": "pyannote", "expires": 1}
+    aws.client("dynamodb").put_item(TableName=listing, Item=to_attributes(item | {"listed": json.dumps(listed)}))
+    assert circuits_told()["pyannote"]["state"] == "closed"
+
+
+def test_providers_are_told_though_their_circuits_cannot_be_read(listing: str) -> None:
+    aws.client("dynamodb").delete_table(TableName=listing)
+    assert set(circuits_told()) == set(catalogue())
+    assert set(circuits_told().values()) == {None}
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "PUT", "DELETE"])

@@ -13,7 +13,7 @@ from headwater import events
 from headwater.events import DETAIL_BYTES
 from headwater.store import event_item, to_attributes
 from headwater.streams import State, Stream, href
-from publish_events.handler import handler
+from publish_events.handler import CALL_SECONDS, PAUSES, NotPublished, handler
 from publish_events.outbox import ENTRIES, REQUEST_BYTES, Pending, portions
 from tests.subscribers.fakes import PUT_EVENTS_BYTES, FakeBus, FakeQueue, received
 
@@ -52,8 +52,32 @@ def id_of(number: int) -> str:
     return events.event_id(recorded(number).data.stream)
 
 
-def failures(*numbers: int) -> dict[str, Any]:
-    return {"batchItemFailures": [{"itemIdentifier": str(1000 + number)} for number in numbers]}
+class Context:
+    """An invocation with so many seconds left, at each look."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = list(seconds)
+
+    def get_remaining_time_in_millis(self) -> int:
+        seconds = self._seconds.pop(0) if self._seconds else 29.0
+        return int(seconds * 1000)
+
+
+def publish(*records: dict[str, Any]) -> None:
+    handler(batch(*records), Context())
+
+
+def not_published(*records: dict[str, Any], context: Context | None = None) -> int:
+    """How many of them are said not to be published yet."""
+    with pytest.raises(NotPublished) as told:
+        handler(batch(*records), context or Context())
+    return int(str(told.value).split()[0])
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are, and none of them long."""
+    monkeypatch.setattr("publish_events.handler.PAUSES", tuple(pause / 1000 for pause in PAUSES))
 
 
 @pytest.fixture
@@ -69,32 +93,32 @@ def letters(clients: dict[str, Any]) -> FakeQueue:
 
 
 def test_an_event_arrives_on_the_bus_as_it_was_recorded(heard: str) -> None:
-    assert handler(batch(record(1)), None) == failures()
+    publish(record(1))
     (arrived,) = received(heard)
     assert (arrived["source"], arrived["detail-type"]) == ("headwater", "StreamCreated")
     assert arrived["detail"] == json.loads(recorded(1).model_dump_json())
 
 
 def test_events_go_in_order_and_at_most_ten_at_once(bus: FakeBus) -> None:
-    assert handler(batch(*map(record, range(25))), None) == failures()
+    publish(*map(record, range(25)))
     assert bus.calls == [10, 10, 5]
     assert bus.ids == [id_of(number) for number in range(25)]
 
 
 def test_nothing_to_publish_is_nothing_put(bus: FakeBus) -> None:
-    assert handler(batch(), None) == failures()
+    publish()
     assert bus.calls == []
 
 
 def test_large_events_go_in_smaller_portions(bus: FakeBus) -> None:
     large = [record(number, recorded(number, 90_000)) for number in range(5)]
-    assert handler(batch(*large), None) == failures()
+    publish(*large)
     assert bus.calls == [2, 2, 1]
 
 
 def test_an_event_as_large_as_one_may_be_is_published(bus: FakeBus) -> None:
     room = DETAIL_BYTES - len(recorded(1).model_dump_json().encode())
-    assert handler(batch(record(1, recorded(1, room)), record(2)), None) == failures()
+    publish(record(1, recorded(1, room)), record(2))
     assert bus.calls == [1, 1]
 
 
@@ -103,27 +127,45 @@ def test_an_event_as_large_as_one_may_be_is_published(bus: FakeBus) -> None:
 
 def test_each_entry_s_answer_is_read(bus: FakeBus) -> None:
     bus.refused = {id_of(3), id_of(17)}
-    assert handler(batch(*map(record, range(25))), None) == failures(3, 17)
+    assert not_published(*map(record, range(25))) == 2
     assert bus.ids == [id_of(number) for number in range(25) if number not in {3, 17}]
+
+
+def test_what_was_refused_is_offered_again_and_nothing_else_is(bus: FakeBus) -> None:
+    bus.refused = {id_of(1)}
+    assert not_published(*map(record, range(12))) == 1
+    assert bus.calls == [10, 2, *[1 for _ in PAUSES]]
+
+
+def test_what_is_taken_the_second_time_is_published(bus: FakeBus) -> None:
+    bus.down = {1}
+    publish(record(0), record(1))
+    assert bus.ids == [id_of(0), id_of(1)]
 
 
 def test_what_was_refused_is_published_when_it_comes_again(bus: FakeBus) -> None:
     bus.refused = {id_of(1)}
-    assert handler(batch(record(0), record(1)), None) == failures(1)
+    assert not_published(record(0), record(1)) == 1
     bus.refused.clear()
-    assert handler(batch(record(1)), None) == failures()
-    assert bus.ids == [id_of(0), id_of(1)]
+    publish(record(0), record(1))
+    assert bus.ids == [id_of(0), id_of(0), id_of(1)]
 
 
-def test_a_call_that_fails_as_a_whole_brings_its_portion_again_and_no_other(bus: FakeBus) -> None:
+def test_a_call_that_fails_as_a_whole_keeps_no_other_portion_back(bus: FakeBus) -> None:
     bus.down = {2}
-    assert handler(batch(*map(record, range(25))), None) == failures(*range(10, 20))
-    assert bus.ids == [id_of(number) for number in [*range(10), *range(20, 25)]]
+    publish(*map(record, range(25)))
+    assert bus.ids == [id_of(number) for number in [*range(10), *range(20, 25), *range(10, 20)]]
 
 
 def test_while_the_bus_is_away_everything_comes_again(bus: FakeBus) -> None:
+    bus.down = set(range(1, 100))
+    assert not_published(*map(record, range(12))) == 12
+
+
+def test_nothing_is_offered_again_that_could_not_be_answered_in_time(bus: FakeBus) -> None:
     bus.down = {1, 2}
-    assert handler(batch(*map(record, range(12))), None) == failures(*range(12))
+    assert not_published(record(1), context=Context(CALL_SECONDS + 1, CALL_SECONDS - 1)) == 1
+    assert bus.ids == []
 
 
 # ---- what can never be published
@@ -149,7 +191,7 @@ UNPUBLISHABLE = {
 def test_what_can_never_be_published_is_set_aside_and_holds_up_nothing(
     bus: FakeBus, letters: FakeQueue, unfit: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert handler(batch(record(0), unfit, record(2)), None) == failures()
+    publish(record(0), unfit, record(2))
     assert bus.ids == [id_of(0), id_of(2)]
     (letter,) = letters.messages
     told = json.loads(letter["MessageBody"])
@@ -163,11 +205,11 @@ def test_what_can_never_be_published_is_set_aside_and_holds_up_nothing(
 def test_what_cannot_be_set_aside_is_not_lost(bus: FakeBus, letters: FakeQueue) -> None:
     letters.down = True
     with pytest.raises(ConnectionError):
-        handler(batch(record(1, detail="no JSON")), None)
+        publish(record(1, detail="no JSON"))
 
 
 def test_a_member_that_was_not_promised_is_left_out(bus: FakeBus) -> None:
-    assert handler(batch(with_a_secret(1)), None) == failures()
+    publish(with_a_secret(1))
     assert bus.ids == [id_of(1)]
     assert "canary" not in json.dumps(bus.taken)
 
@@ -177,7 +219,9 @@ def test_a_member_that_was_not_promised_is_left_out(bus: FakeBus) -> None:
 
 @given(st.lists(st.integers(0, DETAIL_BYTES), max_size=60))
 def test_portions_are_in_order_whole_and_as_small_as_put_events_wants_them(sizes: list[int]) -> None:
-    events_ = [Pending(str(number), "StreamStateChanged", "x" * size) for number, size in enumerate(sizes)]
+    events_ = [
+        Pending("StreamStateChanged", f"{number:03}" + "x" * max(0, size - 3)) for number, size in enumerate(sizes)
+    ]
     made = list(portions(events_))
     assert [event for portion in made for event in portion] == events_
     for portion in made:
@@ -193,5 +237,5 @@ def test_portions_are_in_order_whole_and_as_small_as_put_events_wants_them(sizes
 
 @given(st.integers(1, 40))
 def test_a_portion_s_size_is_in_bytes_and_not_in_characters(count: int) -> None:
-    events_ = [Pending(str(number), "StreamCreated", "ä" * 60_000) for number in range(count)]
+    events_ = [Pending("StreamCreated", "ä" * 60_000) for _ in range(count)]
     assert {len(portion) for portion in portions(events_)} == {1}

@@ -2,8 +2,9 @@
 
 import base64
 import json
+import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -11,12 +12,14 @@ from typing import Any, ClassVar
 
 from pydantic import JsonValue, Secret, SecretStr
 
+from headwater.attention import Attention
 from headwater.creation import Creation, Opened
 from headwater.deadline import Deadline
-from headwater.events import Happened
+from headwater.errors import GuardSpent
+from headwater.events import AttentionData, Happened
 from headwater.lifecycle import Lifecycle
 from headwater.ports import Caller, Parts, Stale
-from headwater.provider import Handle, Options, Order, Removal, Resource, Verb
+from headwater.provider import Handle, Marked, Options, Order, Removal, Resource, Search, Verb
 from headwater.records import Claim, Record
 from headwater.requests import Wanted, parse
 from headwater.store import EVENT_DAYS
@@ -127,7 +130,8 @@ class FakeProvider(Scripted):
     api_version: ClassVar[str] = "v1"
     options_type: ClassVar[Any] = FakeOptions
     verbs: ClassVar[frozenset[Verb]] = frozenset(Verb)
-    guarded: ClassVar[bool] = True
+    guard_seconds: ClassVar[float] = math.inf
+    marks: ClassVar[bool] = False
     ambiguous_creates_allowed: ClassVar[int | None] = None
     lease_seconds: ClassVar[int | None] = None
     lives_on: ClassVar[int] = 0
@@ -145,6 +149,10 @@ class FakeProvider(Scripted):
         """Whether reading and renewing tell ``ingest`` and ``playback`` again."""
         self.has_secrets = True
         self.remains: str | None = None
+        self.hidden: set[str] = set()
+        """What exists and the list does not show, for it is cut."""
+        self.held: dict[tuple[str, int], str] = {}
+        """By what the guard knows a create again: order and generation, and what it made."""
         self._made = 0
 
     def create(self, order: Order[FakeOptions], deadline: Deadline) -> Resource:
@@ -152,12 +160,15 @@ class FakeProvider(Scripted):
         self.orders.append(order)
         return self._script.play("create", lambda: self._resource(self._ref_for(order), first=True))
 
-    def find(self, order: Order[FakeOptions], deadline: Deadline) -> Resource | None:
+    def find(self, order: Order[FakeOptions], deadline: Deadline) -> Search:
         self._called("find", deadline)
 
-        def work() -> Resource | None:
-            ref = self._known(order) if self.guarded else None
-            return self._resource(ref, first=True) if ref else None
+        def work() -> Search:
+            if not self.guard_seconds:
+                return Search(conclusive=False)
+            shown = (ref for ref, it in self.alive.items() if it.order_id == order.id and ref not in self.hidden)
+            ref = next(shown, None)
+            return Search(self._resource(ref, first=True) if ref else None, conclusive=not self.hidden)
 
         return self._script.play("find", work)
 
@@ -188,6 +199,14 @@ class FakeProvider(Scripted):
     def secret_of(self, ref: str) -> str:
         return f"{CANARY}{ref}-{self.alive[ref].rotations}"
 
+    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:
+        """Nothing: it does not mark."""
+        return ()
+
+    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:
+        """It does not tell."""
+        return None
+
     def count(self, operation: str) -> int:
         """How often it was called."""
         return self.calls.count(operation)
@@ -196,15 +215,18 @@ class FakeProvider(Scripted):
         self.calls.append(operation)
         self.time_given.append(deadline.remaining())
 
-    def _known(self, order: Order[FakeOptions]) -> str | None:
-        mine = (order.id, order.generation)
-        return next((ref for ref, it in self.alive.items() if (it.order_id, it.generation) == mine), None)
+    def forget_guards(self) -> None:
+        """The guard of every create so far is over."""
+        self.held.clear()
 
     def _ref_for(self, order: Order[FakeOptions]) -> str:
-        known = self._known(order) if self.guarded else None
+        known = self.held.get((order.id, order.generation)) if self.guard_seconds else None
+        if known and known not in self.alive:
+            raise GuardSpent("fake: its guard is held by what is gone")
         if known:
             return known
         self._made += 1
+        self.held[order.id, order.generation] = f"ref-{self._made}"
         self.alive[f"ref-{self._made}"] = Alive(order.id, order.generation, order.options, order.name)
         return f"ref-{self._made}"
 
@@ -230,7 +252,7 @@ class FakeProvider(Scripted):
 class Unfindable(FakeProvider):
     """Unguarded; what a lost create made lives on for a lease, and cannot be found."""
 
-    guarded = False
+    guard_seconds = 0
     lives_on = 300
     lease_seconds = 300
 
@@ -238,7 +260,7 @@ class Unfindable(FakeProvider):
 class Harmless(FakeProvider):
     """Unguarded; what a lost create made does no harm, so one more create is allowed."""
 
-    guarded = False
+    guard_seconds = 0
     ambiguous_creates_allowed = 1
 
 
@@ -359,9 +381,13 @@ class World:
         self.store = FakeStore(self.clock)
         self.vault = FakeVault()
 
+        self.counted: list[str] = []
+        self.called_for: list[AttentionData] = []
+
     @cached_property
     def parts(self) -> Parts:
-        return Parts(self.provider, self.store, self.vault, DEPLOYMENT, ACCOUNT, self.clock)
+        told = (self.counted.append, self.called_for.append)
+        return Parts(self.provider, self.store, self.vault, DEPLOYMENT, ACCOUNT, self.clock, *told)
 
     @property
     def creation(self) -> Creation:
@@ -370,6 +396,10 @@ class World:
     @property
     def lifecycle(self) -> Lifecycle:
         return Lifecycle(self.parts)
+
+    @property
+    def attention(self) -> Attention:
+        return Attention(self.parts, self.creation, self.lifecycle)
 
     def provision(self, key: str = "key", caller: Caller = CALLER, **body: Any) -> Opened:
         """Ask for a stream with this key and body."""

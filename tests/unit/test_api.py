@@ -4,12 +4,14 @@ import base64
 import io
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from headwater import aws
+from headwater.api import deadline_of
 from headwater.errors import (
     ProviderOutcomeUnknown,
     ProviderRateLimited,
@@ -32,6 +34,7 @@ from tests.unit.fakes import (
     Plain,
     Unfindable,
     World,
+    whole_invocation,
 )
 from tests.unit.test_queue import Context, batch, requested
 from tests.unit.test_store import NAME, table_properties
@@ -342,8 +345,7 @@ def test_a_create_is_counted_once_and_nothing_that_is_written_shows_a_secret(
     service.one()
     service.one("DELETE")
     written = capsys.readouterr().out
-    counted = [line for line in map(json.loads, written.splitlines()) if "StreamProvisioned" in line]
-    assert [(line["provider"], line["StreamProvisioned"]) for line in counted] == [("fake", [1.0])]
+    assert service.counted == ["StreamProvisioned"]
     assert CANARY not in written + log.getvalue()
 
 
@@ -533,6 +535,49 @@ def test_an_invocation_with_no_time_left_calls_nobody() -> None:
     assert service.provider.time_given in ([], [0.0])
 
 
+def created_at_age(seconds: float | None, *, left: float = 29) -> Service:
+    """A create whose call reached the gateway so long ago, in an invocation that has ``left`` seconds."""
+    service = Service()
+    event = call("POST", ROOT, body="{}", headers={"Idempotency-Key": "key"})
+    arrived = None if seconds is None else int((time.time() - seconds) * 1000)
+    event["requestContext"]["requestTimeEpoch"] = arrived
+    service.function(event, Context(left))
+    return service
+
+
+def time_to_answer(seconds: float | None, *, left: float = 29) -> float:
+    """What such a call's provider is given, and what is kept to settle."""
+    service = created_at_age(seconds, left=left)
+    (given,) = service.provider.time_given
+    return given + service.parts.settle_reserve
+
+
+def test_what_a_cold_start_took_is_missing_from_the_time_to_answer() -> None:
+    """API Gateway's 29 s began when the call came, the invocation's only after the start."""
+    assert time_to_answer(6) == pytest.approx(22.5, abs=0.4)
+
+
+def test_an_invocation_that_ends_before_the_gateway_gives_up_is_what_counts() -> None:
+    assert time_to_answer(6, left=12) == pytest.approx(11.5, abs=0.4)
+
+
+@pytest.mark.parametrize("seconds", [-3, -4000, 15.5, 4000, None])
+def test_a_call_s_arrival_by_a_clock_that_differs_counts_for_nothing(seconds: float | None) -> None:
+    assert time_to_answer(seconds) == pytest.approx(28.5, abs=0.4)
+
+
+def test_a_worker_lives_until_its_invocation_ends_whenever_its_answer_is_due() -> None:
+    event = call("POST", ROOT)
+    event["requestContext"]["requestTimeEpoch"] = int((time.time() - 9) * 1000)
+    deadline = deadline_of(Context(), event)
+    assert deadline.remaining() == pytest.approx(19.5, abs=0.4)
+    assert deadline.worker_ends() == pytest.approx(29, abs=0.4)
+
+
+def test_a_batch_has_its_invocation_s_time() -> None:
+    assert deadline_of(Context(20)).remaining() == pytest.approx(19.5, abs=0.1)
+
+
 def test_one_function_takes_calls_and_batches() -> None:
     service = Service()
     assert service.create({"name": "a"}).status == 201
@@ -540,6 +585,47 @@ def test_one_function_takes_calls_and_batches() -> None:
         "batchItemFailures": []
     }
     assert len(service.provider.alive) == 2
+
+
+PREFERENCES = ["respond-async", "Respond-Async", "wait=10, respond-async", "respond-async; foo=bar, wait=10"]
+
+
+@pytest.mark.parametrize("preference", PREFERENCES)
+def test_a_caller_who_does_not_wait_is_answered_at_once(preference: str) -> None:
+    service = Service()
+    secret = {"options": {"camera_url": f"{CANARY}url"}}
+    first = service.create(secret, headers={"Prefer": preference})
+    assert (first.status, first.body["state"], first.body["version"]) == (202, "provisioning", 0)
+    assert first.headers["preference-applied"] == "respond-async"
+    assert first.headers["location"].endswith(first.body["href"])
+    assert "idempotency-replayed" not in first.headers
+    assert "credentials" not in first.body
+    assert CANARY not in first.text
+    assert service.provider.calls == []
+    again = service.create(secret, headers={"Prefer": preference})
+    assert (again.status, again.body, again.headers["idempotency-replayed"]) == (202, first.body, "true")
+    assert service.one().body == first.body
+    for command in service.called_for:
+        service.attention.attend(command, "bus-1", whole_invocation())
+    assert service.one().body["state"] == "ready"
+    replayed = service.create(secret, headers={"Prefer": preference})
+    assert (replayed.status, replayed.headers["idempotency-replayed"]) == (200, "true")
+    assert replayed.body["credentials"]
+    assert service.provider.calls == ["create"]
+
+
+@pytest.mark.parametrize("preference", ["", "wait=10", "respond-asynchronously", 'handling="respond-async"'])
+def test_any_other_preference_is_ignored(preference: str) -> None:
+    answer = Service().create(headers={"Prefer": preference})
+    assert answer.status == 201
+    assert "preference-applied" not in answer.headers
+
+
+def test_a_bad_request_is_refused_at_once_although_its_caller_does_not_wait() -> None:
+    service = Service()
+    service.create({"options": {"foo": 1}}, headers={"Prefer": "respond-async"}).problem(422, "invalid-request")
+    assert service.called_for == []
+    assert service.store.records == {}
 
 
 def test_nothing_is_made_before_the_first_event() -> None:
@@ -563,6 +649,7 @@ def test_wired_to_aws_it_does_the_same(cloud: None, monkeypatch: pytest.MonkeyPa
         "DEPLOYMENT_ID": DEPLOYMENT,
         "ACCOUNT_ID": ACCOUNT,
         "CLAIM_MARGIN_SECONDS": "5",
+        "LANDING_SECONDS": "20",
     }.items():
         monkeypatch.setenv(name, value)
     function = ProviderFunction(kind)

@@ -32,6 +32,9 @@ PROMISED = {
     "provider-not-entitled": 403,
     "provider-quota-exceeded": 409,
     "provider-conflict": 409,
+    "provider-guard-spent": 409,
+    "provider-outcome-undecided": 504,
+    "creation-abandoned": 409,
     "provider-rate-limited": 503,
     "provider-unavailable": 503,
     "provider-outcome-unknown": 504,
@@ -45,6 +48,8 @@ RETRYABLE = {
     "provider-rate-limited",
     "provider-unavailable",
     "provider-outcome-unknown",
+    "provider-guard-spent",
+    "provider-outcome-undecided",
     "provider-secret-unavailable",
     "internal-error",
 }

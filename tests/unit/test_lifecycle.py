@@ -59,11 +59,11 @@ class Standing(World):
 
     def beat(self, beat: int) -> None:
         data = AttentionData(provider="fake", stream_id=self.stream.id, reason="renew", beat=beat)
-        self.lifecycle.attend(data, "bus-1", whole_invocation())
+        self.attention.attend(data, "bus-1", whole_invocation())
 
     def expire(self) -> None:
         data = AttentionData(provider="fake", stream_id=self.stream.id, reason="expire")
-        self.lifecycle.attend(data, "bus-1", whole_invocation())
+        self.attention.attend(data, "bus-1", whole_invocation())
 
     def interfere(self) -> None:
         """Another worker writes to the record, to no visible effect."""
@@ -424,7 +424,7 @@ def test_a_beat_of_a_stream_without_lease_does_nothing() -> None:
 def test_a_beat_without_a_number_does_nothing() -> None:
     world = Standing(Unfindable())
     data = AttentionData(provider="fake", stream_id=world.stream.id, reason="renew")
-    world.lifecycle.attend(data, "bus-1", whole_invocation())
+    world.attention.attend(data, "bus-1", whole_invocation())
     assert world.provider.calls == []
 
 
@@ -625,7 +625,7 @@ def test_what_is_over_needs_no_attention(state: State) -> None:
 def test_what_is_not_there_needs_no_attention() -> None:
     world = World()
     data = AttentionData(provider="fake", stream_id="str_none", reason="expire")
-    world.lifecycle.attend(data, "bus-1", whole_invocation())
+    world.attention.attend(data, "bus-1", whole_invocation())
     assert world.provider.calls == []
 
 
@@ -637,7 +637,7 @@ def test_what_is_being_created_is_neither_renewed_nor_ended() -> None:
         AttentionData(provider="fake", stream_id=stream_id, reason="expire"),
         AttentionData(provider="fake", stream_id=stream_id, reason="renew", beat=1),
     ):
-        world.lifecycle.attend(data, "bus-1", whole_invocation())
+        world.attention.attend(data, "bus-1", whole_invocation())
     assert world.record() == before
 
 

@@ -104,7 +104,7 @@ def batch(*bodies: str) -> dict[str, Any]:
 
 def receive(world: World, *bodies: str) -> list[str]:
     """The ids of the messages that must come again."""
-    answer = Inbox(world.parts, world.creation, world.lifecycle).receive(batch(*bodies), Context())
+    answer = Inbox(world.parts, world.creation, world.attention).receive(batch(*bodies), Context())
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 

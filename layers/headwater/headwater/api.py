@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,10 @@ from headwater.requests import BODY_BYTES, KEY_CHARACTERS
 
 ANSWER_MARGIN_SECONDS = 0.5
 """What is left of an invocation to hand the answer over."""
+GATEWAY_SECONDS = 29
+"""How long API Gateway waits from when the call reached it: with a cold start, which no invocation's time counts."""
+OLDEST_SECONDS = 15
+"""A start takes at most 10 s, so no call is older than this when it gets here: a clock differs."""
 LONGEST_SECONDS = 86_400
 RETRY_SECONDS = 2
 """When to come back where nobody knows better: not every provider says."""
@@ -43,7 +48,7 @@ class Api:
 
     def answer(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """The proxy answer to one API Gateway event."""
-        self.routes.append_context(deadline=deadline_of(context))  # type: ignore[no-untyped-call] # Powertools types it not
+        self.routes.append_context(deadline=deadline_of(context, event))  # type: ignore[no-untyped-call] # Powertools types it not
         return self.routes.resolve(event, context)
 
     @property
@@ -80,6 +85,11 @@ class Api:
         if len(key) > KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
             raise IdempotencyKeyInvalid(f"An Idempotency-Key has 1 to {KEY_CHARACTERS} printable ASCII characters.")
         return key
+
+    def prefers(self, preference: str) -> bool:
+        """Whether the caller sent this preference (RFC 7240), which is a token without a value."""
+        sent = (self.event.headers.get("Prefer") or "").split(",")
+        return preference in {one.split(";")[0].strip().lower() for one in sent}
 
     @property
     def body(self) -> str:
@@ -118,9 +128,18 @@ class Api:
         return self._refused(RouteNotFound(f"There is no {self.event.http_method} at this address."))
 
 
-def deadline_of(context: Any) -> Deadline:
-    """When this invocation must have answered."""
-    return Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_MARGIN_SECONDS)
+def deadline_of(context: Any, event: Mapping[str, Any] | None = None) -> Deadline:
+    """When this invocation must have answered: before it is killed, and before API Gateway, if it calls, gives up."""
+    killed_in = context.get_remaining_time_in_millis() / 1000
+    waited_for = min(killed_in, _gateway_waits(event)) if event else killed_in
+    return Deadline(waited_for - ANSWER_MARGIN_SECONDS, killed_in=killed_in)
+
+
+def _gateway_waits(event: Mapping[str, Any]) -> float:
+    """Seconds; without end where the call does not say when it came, or by a clock that cannot be ours."""
+    arrived = event["requestContext"].get("requestTimeEpoch") or math.inf
+    age = time.time() - arrived / 1000  # below 0 it bounds nothing: no invocation is longer than the gateway's wait
+    return GATEWAY_SECONDS - age if age <= OLDEST_SECONDS else math.inf
 
 
 def reply(

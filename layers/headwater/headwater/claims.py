@@ -1,19 +1,17 @@
 """Whose turn it is to create, and what an attempt begins with. Pure over its ports."""
 
 import secrets
-from datetime import timedelta
-from typing import Literal
+from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
 from headwater.deadline import Deadline
-from headwater.ports import Caller, Parts
-from headwater.records import Claim, Record
+from headwater.errors import CreationInProgress
+from headwater.ports import Caller, Parts, Stale
+from headwater.records import Claim, Origin, Record
 from headwater.requests import Wanted
 from headwater.sealing import seal_request
 from headwater.streams import State, Stream, href, identify
-
-type Origin = Literal["api", "bus"]
 
 
 class Claims:
@@ -22,30 +20,91 @@ class Claims:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def first(self, caller: Caller, key: str, wanted: Wanted, deadline: Deadline, origin: Origin) -> Record:
-        """The record of a key that is new."""
+    def first(
+        self, caller: Caller, key: str, wanted: Wanted, deadline: Deadline, origin: Origin, until: datetime | None
+    ) -> Record:
+        """The record of a key that is new, to be worked on at once; ``until`` is its ``try_until``."""
+        claim = self._claim(1, deadline.worker_ends(), self.doubt_seconds(wanted))
+        return self._asked_for(caller, key, wanted, claim, origin, until)
+
+    def accepted(self, caller: Caller, key: str, wanted: Wanted) -> Record:
+        """The record of a key that is new, to be worked on by whoever comes first."""
+        return self._asked_for(caller, key, wanted, self._free(0), "async", None)
+
+    def accepted_again(self, caller: Caller, existing: Record, wanted: Wanted) -> Record:
+        """``existing``, which failed, to be worked on by whoever comes first."""
+        again = self._asked_again(caller, existing, wanted, None)
+        return again.model_copy(update={"claim": self._free(existing.attempt), "origin": "async"})
+
+    def unreadable(self, caller: Caller, key: str) -> Record:
+        """The record of a request that cannot be carried out: claimed only to be settled as failed at once."""
+        stream = self._stream(caller, key, {})
+        claim = self._claim(1, 0, 0)
+        return Record(
+            stream=stream,
+            tenant=caller.tenant,
+            fingerprint="",
+            origin="bus",
+            request_id=caller.request_id,
+            try_until=self._patient(),
+            claim=claim,
+        )
+
+    def following(
+        self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline, until: datetime | None = None
+    ) -> Record:
+        """``existing`` with its next attempt ours; it takes the request's place, which a failed one may differ from."""
+        attempt = existing.attempt + 1
+        claim = self._claim(attempt, deadline.worker_ends(), self.doubt_seconds(wanted))
+        again = self._asked_again(caller, existing, wanted, until)
+        return again.model_copy(update={"attempt": attempt, "claim": claim})
+
+    def repeated(self, existing: Record) -> Record:
+        """``existing`` with its next attempt ours, only to be settled as failed at once."""
+        attempt = existing.attempt + 1
+        return existing.model_copy(update={"attempt": attempt, "claim": self._claim(attempt, 0, 0)})
+
+    def write(self, record: Record) -> Record:
+        """``record``, a claim of ours, as it is now kept. Raises ``CreationInProgress`` where another was quicker."""
+        try:
+            return self._parts.store.update(record)
+        except Stale:
+            current = self._parts.store.load(record.stream.id)
+            if current and same_worker(current, record) and current.revision == record.revision + 1:
+                return current  # our own write, its answer lost
+            raise CreationInProgress("Another request with this key was quicker.", retry_after=1) from None
+
+    def left_in_doubt(self, existing: Record) -> bool:
+        """Whether the last worker died without saying what it did, and nobody can find out."""
+        died = existing.claim is not None and not existing.claim.released
+        return died and not self._parts.provider.guard_seconds
+
+    def doubt_seconds(self, wanted: Wanted) -> float:
+        """How long after a worker's death a resource of its that nobody can find may live on."""
+        alive = self._parts.provider.orphan_seconds(wanted.options)
+        return alive + self._parts.landing if alive else 0
+
+    def _asked_for(
+        self, caller: Caller, key: str, wanted: Wanted, claim: Claim, origin: Origin, until: datetime | None
+    ) -> Record:
         common = wanted.common
         stream = self._stream(caller, key, wanted.public_options)
         record = Record(
             stream=stream.model_copy(update={"name": common.name, "metadata": common.metadata}),
             tenant=caller.tenant,
             fingerprint=wanted.fingerprint,
+            attempt=claim.attempt,
+            guarded_since=stream.created_at,
             origin=origin,
+            request_id=caller.request_id,
+            try_until=until or self._patient(),
             max_lifetime_seconds=common.max_lifetime_seconds,
-            claim=self._claim(1, deadline.remaining(), self.doubt_seconds(wanted)),
+            claim=claim,
         )
         return self._with_secrets(record, wanted)
 
-    def unreadable(self, caller: Caller, key: str) -> Record:
-        """The record of a request that cannot be carried out: claimed only to be settled as failed at once."""
-        stream = self._stream(caller, key, {})
-        claim = self._claim(1, 0, 0)
-        return Record(stream=stream, tenant=caller.tenant, fingerprint="", origin="bus", claim=claim)
-
-    def following(self, existing: Record, wanted: Wanted, deadline: Deadline) -> Record:
-        """``existing`` with its next attempt ours; it takes the request's place, which a failed one may differ from."""
-        common, attempt = wanted.common, existing.attempt + 1
-        generation = existing.claim.generation if existing.claim else 1
+    def _asked_again(self, caller: Caller, existing: Record, wanted: Wanted, until: datetime | None) -> Record:
+        common = wanted.common
         stream = existing.stream.model_copy(
             update={
                 "name": common.name,
@@ -58,38 +117,29 @@ class Claims:
         record = existing.model_copy(
             update={
                 "stream": stream,
-                "attempt": attempt,
-                "claim": self._claim(attempt, deadline.remaining(), self.doubt_seconds(wanted), generation),
                 "fingerprint": wanted.fingerprint,
+                "guarded_since": existing.guarded_since or self._parts.clock(),
+                "request_id": caller.request_id,
+                "try_until": until or self._patient(),
                 "max_lifetime_seconds": common.max_lifetime_seconds,
                 # A key that failed begins anew, whatever it failed of.
-                "ambiguous_creates": existing.ambiguous_creates + self._left_in_doubt(existing)
-                if existing.claim
-                else 0,
+                "ambiguous_creates": existing.ambiguous_creates + self.left_in_doubt(existing) if existing.claim else 0,
                 "ended_at": None,
             }
         )
         return self._with_secrets(record, wanted)
 
-    def repeated(self, existing: Record) -> Record:
-        """``existing`` with its next attempt ours, only to be settled as failed at once."""
-        attempt = existing.attempt + 1
-        return existing.model_copy(update={"attempt": attempt, "claim": self._claim(attempt, 0, 0)})
+    def _patient(self) -> datetime:
+        return self._parts.clock() + timedelta(seconds=self._parts.patience)
 
-    def doubt_seconds(self, wanted: Wanted) -> float:
-        """How long after a worker's death a resource of its that nobody can find may live on."""
-        alive = self._parts.provider.orphan_seconds(wanted.options)
-        return alive + self._parts.landing if alive else 0
+    def _free(self, attempt: int) -> Claim:
+        moment = self._parts.clock()
+        return Claim(attempt=attempt, until=moment, free_at=moment, released=True, worker=secrets.token_hex(8))
 
-    def _left_in_doubt(self, existing: Record) -> int:
-        """1 where the last worker died without saying what it did, and nobody can find out."""
-        died = existing.claim is not None and not existing.claim.released
-        return int(died and not self._parts.provider.guarded)
-
-    def _claim(self, attempt: int, seconds: float, doubt_seconds: float, generation: int = 1) -> Claim:
+    def _claim(self, attempt: int, seconds: float, doubt_seconds: float) -> Claim:
         until = self._parts.clock() + timedelta(seconds=seconds + self._parts.claim_margin)
         free_at = until + timedelta(seconds=doubt_seconds)
-        return Claim(attempt=attempt, until=until, free_at=free_at, generation=generation, worker=secrets.token_hex(8))
+        return Claim(attempt=attempt, until=until, free_at=free_at, worker=secrets.token_hex(8))
 
     def _stream(self, caller: Caller, key: str, options: dict[str, JsonValue]) -> Stream:
         provider, moment = self._parts.provider.name, self._parts.clock()
@@ -106,3 +156,8 @@ class Claims:
 
     def _with_secrets(self, record: Record, wanted: Wanted) -> Record:
         return record.model_copy(update={"request_secrets": seal_request(self._parts.vault, record, wanted)})
+
+
+def same_worker(one: Record, other: Record) -> bool:
+    """Whether both are the claim of one worker: a write of its own, repeated because its answer was lost."""
+    return one.claim is not None and other.claim is not None and one.claim.worker == other.claim.worker

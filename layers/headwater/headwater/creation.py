@@ -1,27 +1,24 @@
-"""Claim, create, settle: one key, one stream; one stream, one event. Pure over its ports."""
+"""Claim, take over, resume: one key, one stream; one stream, one event. Pure over its ports."""
 
 import math
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 
-from headwater.claims import Claims, Origin
+from headwater.attempt import Attempt, outcome_unknown, too_ambiguous
+from headwater.claims import Claims, same_worker
 from headwater.deadline import Deadline
 from headwater.errors import (
-    CallerError,
+    CreationAbandoned,
     CreationInProgress,
-    Effect,
     HeadwaterError,
     IdempotencyKeyReused,
-    OperatorError,
-    ProviderError,
-    ProviderOutcomeUnknown,
     StreamEnded,
 )
+from headwater.events import AttentionData
 from headwater.ports import Caller, Parts, Stale
-from headwater.provider import Options, Order, Resource
-from headwater.records import Claim, Credentials, Record
-from headwater.requests import Wanted
-from headwater.sealing import unseal_credentials
+from headwater.records import Claim, Credentials, Origin, Record
+from headwater.requests import CreateRequest, Wanted
+from headwater.sealing import unseal_credentials, unseal_options
 from headwater.settlement import Settlement, Superseded
 from headwater.streams import OVER, State, Stream
 
@@ -33,6 +30,14 @@ class Opened:
     stream: Stream
     credentials: Credentials
     replayed: bool
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A stream that will be opened, or will fail, without its caller waiting. ``again``: it was accepted before."""
+
+    stream: Stream
+    again: bool
 
 
 class Creation:
@@ -50,17 +55,39 @@ class Creation:
         wanted: Wanted,
         deadline: Deadline,
         origin: Origin = "api",
+        until: datetime | None = None,
     ) -> Opened:
         """The stream of this key: made now, or the one that was made before.
 
-        Raises what the provider says no with, ``CreationInProgress`` while another worker makes it,
-        ``IdempotencyKeyReused`` for another request, ``StreamEnded`` once it is over.
+        ``until`` is the latest moment at which it is worth creating without somebody asking anew. Raises what the
+        provider says no with, ``CreationInProgress`` while another worker makes it, ``IdempotencyKeyReused`` for
+        another request, ``StreamEnded`` once it is over.
         """
-        record = self._claims.first(caller, key, wanted, deadline, origin)
+        record = self._claims.first(caller, key, wanted, deadline, origin, until)
         existing = self._parts.store.claim(record)
         if existing is None or same_worker(existing, record):
-            return self._make(caller, record, wanted, deadline, resuming=False)
-        return self._answer_used_key(caller, existing, wanted, deadline)
+            return self._make(caller, record, wanted, deadline)
+        return self._answer_used_key(caller, existing, wanted, deadline, until)
+
+    def accept(self, caller: Caller, key: str, wanted: Wanted) -> Accepted | Opened:
+        """The stream of this key, to be made by whoever attends to it next; where it is there already, that.
+
+        Raises ``IdempotencyKeyReused`` and ``StreamEnded`` as ``provision`` does.
+        """
+        record = self._claims.accepted(caller, key, wanted)
+        existing = self._parts.store.claim(record)
+        if existing is None or same_worker(existing, record):
+            return self._accepted(record, again=False)
+        if _failed(existing):
+            written = self._claims.write(self._claims.accepted_again(caller, existing, wanted))
+            return self._accepted(written, again=False)
+        self._require_same(existing, wanted)
+        if not existing.claim:
+            return self._replay(existing)
+        if existing.claim.free_at <= self._parts.clock():
+            # Nobody has it, and the caller of before may not have been one who does not wait.
+            self._claims.write(existing.model_copy(update={"origin": "async"}))
+        return self._accepted(existing, again=True)
 
     def refuse(self, caller: Caller, key: str, error: HeadwaterError) -> None:
         """Record a bus request that cannot be carried out, and announce that, unless its key has a record already."""
@@ -71,40 +98,62 @@ class Creation:
         elif existing.claim and existing.fingerprint == record.fingerprint:
             # An earlier refusal, whose worker died before it could say so.
             self._require_free(existing.claim)
-            self._settlement.failed(caller, self._taken_over(self._claims.repeated(existing)), error)
+            self._settlement.failed(caller, self._claims.write(self._claims.repeated(existing)), error)
 
     def give_up(self, caller: Caller, key: str, wanted: Wanted, deadline: Deadline, error: HeadwaterError) -> None:
-        """End a bus request that nobody waits for any more: settle what an earlier attempt made, else fail it.
+        """End a bus request that nobody waits for any more: settle what an earlier attempt made, else raise ``error``.
 
         Raises ``CreationInProgress`` while an earlier attempt may still be at it.
         """
-        record = self._claims.first(caller, key, wanted, deadline, "bus")
+        record = self._claims.first(caller, key, wanted, deadline, "bus", None)
         existing = self._parts.store.claim(record)
         if existing is None or same_worker(existing, record):
-            self._settlement.failed(caller, record, error)
-        elif existing.claim and existing.fingerprint == wanted.fingerprint:
+            raise self._settlement.failed(caller, record, error)
+        if existing.claim and existing.fingerprint == wanted.fingerprint:
             self._require_free(existing.claim)
-            record = self._taken_over(self._claims.following(existing, wanted, deadline))
-            found = self._parts.provider.find(_order(record, wanted), deadline.sooner(self._parts.settle_reserve))
-            if found:
-                self._settle(caller, record, found, wanted, deadline)
-            else:
-                self._settlement.failed(caller, record, error)
+            self._finish(self._taken_over(caller, existing, wanted, deadline, existing.try_until), error)
+
+    def resume(self, existing: Record, deadline: Deadline) -> None:
+        """Go on with what a dead attempt left, if nobody has: settle what was made, else create, fail, or wait.
+
+        Raises as ``provision`` does what it has recorded by then.
+        """
+        claim, moment = existing.claim, self._parts.clock()
+        if claim is None or claim.until > moment:
+            return
+        if claim.free_at > moment:
+            self._tell_unknown(existing, claim)
+            return
+        caller = Caller(existing.tenant, existing.request_id)
+        if not existing.fingerprint:
+            self._resume_refusal(caller, existing)
+            return
+        attempt = self._taken_over(caller, existing, self._asked(existing), deadline, existing.try_until)
+        if self._is_abandoned(existing):
+            self._finish(attempt, self._abandoned(attempt.record))
+            return
+        try:
+            attempt.make()
+        except Superseded:
+            return  # another attempt has it
 
     # -- the key was used before
 
-    def _answer_used_key(self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline) -> Opened:
-        stream = existing.stream
-        if stream.state is State.FAILED and not existing.claim and stream.provider_ref is None:
-            return self._take_over(caller, existing, wanted, deadline)
+    def _answer_used_key(
+        self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline, until: datetime | None
+    ) -> Opened:
+        if _failed(existing):
+            return self._take_over(caller, existing, wanted, deadline, until)
+        self._require_same(existing, wanted)
+        if not existing.claim:
+            return self._replay(existing)
+        self._require_free(existing.claim)
+        return self._take_over(caller, existing, wanted, deadline, until)
+
+    def _require_same(self, existing: Record, wanted: Wanted) -> None:
+        """Raises ``IdempotencyKeyReused`` for another request."""
         if existing.fingerprint != wanted.fingerprint:
             raise IdempotencyKeyReused("This key was used before, for a request with another body.")
-        if existing.claim:
-            self._require_free(existing.claim)
-            return self._take_over(caller, existing, wanted, deadline)
-        if stream.state in OVER | {State.ENDING, State.FAILED}:
-            raise ended(existing)
-        return self._replay(existing)
 
     def _require_free(self, claim: Claim) -> None:
         """Raises ``CreationInProgress`` while the claim's worker, or what it may have left, is not gone."""
@@ -116,94 +165,104 @@ class Creation:
             )
 
     def _replay(self, record: Record) -> Opened:
+        """Raises ``StreamEnded`` once it is over."""
+        if record.stream.state in OVER | {State.ENDING, State.FAILED}:
+            raise ended(record)
         sealed = self._parts.store.credentials(record.stream.id)
         return Opened(record.stream, unseal_credentials(self._parts.vault, record, sealed), replayed=True)
 
-    def _take_over(self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline) -> Opened:
-        """Make the next attempt ours, then go on from where the last one died."""
-        record = self._taken_over(self._claims.following(existing, wanted, deadline))
-        if self._too_ambiguous(record):
-            raise self._settlement.failed(caller, record, _unknown(self._parts.provider.name))
-        return self._make(caller, record, wanted, deadline, resuming=True)
+    def _take_over(
+        self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline, until: datetime | None
+    ) -> Opened:
+        attempt = self._taken_over(caller, existing, wanted, deadline, until)
+        return self._made_by(attempt, caller, wanted, deadline)
 
-    def _taken_over(self, record: Record) -> Record:
-        try:
-            return self._parts.store.update(record)
-        except Stale:
-            current = self._parts.store.load(record.stream.id)
-            if current and same_worker(current, record):
-                return current  # our own write, its answer lost
-            raise CreationInProgress("Another request with this key was quicker.", retry_after=1) from None
-
-    def _too_ambiguous(self, record: Record) -> bool:
-        allowed = self._parts.provider.ambiguous_creates_allowed
-        return allowed is not None and record.ambiguous_creates > allowed
+    def _taken_over(
+        self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline, until: datetime | None
+    ) -> Attempt:
+        """The next attempt, ours. Raises ``ProviderOutcomeUnknown``, settled, where there may be no further one."""
+        record = self._claims.write(self._claims.following(caller, existing, wanted, deadline, until))
+        attempt = Attempt(self._parts, caller, record, wanted, deadline)
+        if self._claims.left_in_doubt(existing):
+            self._parts.count("AmbiguousCreate")
+        if too_ambiguous(self._parts, record):
+            raise attempt.fail(outcome_unknown(self._parts.provider.name))
+        return attempt
 
     # -- make it
 
-    def _make(self, caller: Caller, record: Record, wanted: Wanted, deadline: Deadline, resuming: bool) -> Opened:
-        provider, order = self._parts.provider, _order(record, wanted)
-        in_time = deadline.sooner(self._parts.settle_reserve)
+    def _make(self, caller: Caller, record: Record, wanted: Wanted, deadline: Deadline) -> Opened:
+        return self._made_by(Attempt(self._parts, caller, record, wanted, deadline), caller, wanted, deadline)
+
+    def _made_by(self, attempt: Attempt, caller: Caller, wanted: Wanted, deadline: Deadline) -> Opened:
         try:
-            found = provider.find(order, in_time) if resuming else None
-            resource = found or provider.create(order, in_time)
-        except (ProviderError, OperatorError, CallerError) as error:
-            raise self._not_made(caller, record, wanted, error) from None
-        return self._settle(caller, record, resource, wanted, deadline)
-
-    def _not_made(self, caller: Caller, record: Record, wanted: Wanted, error: HeadwaterError) -> HeadwaterError:
-        """Record what the failure means for the next attempt; the error to answer with."""
-        unknown = isinstance(error, ProviderError) and error.effect is Effect.UNKNOWN
-        if unknown and not self._parts.provider.guarded:
-            return self._in_doubt(caller, record, wanted, error)
-        transient = isinstance(error, OperatorError) or (
-            isinstance(error, ProviderError) and (error.transient or unknown)
-        )
-        if not transient:
-            return self._settlement.failed(caller, record, error)
-        self._settlement.released(record, self._parts.clock(), State.PROVISIONING)
-        return error
-
-    def _in_doubt(self, caller: Caller, record: Record, wanted: Wanted, error: HeadwaterError) -> HeadwaterError:
-        doubtful = record.model_copy(update={"ambiguous_creates": record.ambiguous_creates + 1})
-        answer = _unknown(self._parts.provider.name, error)
-        if self._too_ambiguous(doubtful):
-            return self._settlement.failed(caller, doubtful, answer)
-        wait = self._claims.doubt_seconds(wanted)
-        self._settlement.released(doubtful, self._parts.clock() + timedelta(seconds=wait), State.UNKNOWN)
-        answer.retry_after = math.ceil(wait) or 1
-        return answer
-
-    # -- settle
-
-    def _settle(self, caller: Caller, record: Record, resource: Resource, wanted: Wanted, deadline: Deadline) -> Opened:
-        try:
-            settled, credentials = self._settlement.made(caller, record, resource, deadline)
+            settled, credentials = attempt.make()
         except Superseded as superseded:
-            return self._leave_nothing_beside(caller, superseded, wanted, deadline)
+            recorded = superseded.recorded
+            if recorded is None or recorded.claim:
+                raise CreationInProgress("Another request with this key took over.", retry_after=1) from None
+            return self._answer_used_key(caller, recorded, wanted, deadline, None)
         return Opened(settled.stream, credentials, replayed=False)
 
-    def _leave_nothing_beside(
-        self, caller: Caller, superseded: Superseded, wanted: Wanted, deadline: Deadline
-    ) -> Opened:
-        """Another attempt has the claim: what ours made goes, unless it is the very one that is recorded."""
-        ours, recorded = superseded.ours, superseded.recorded
-        same = recorded is not None and recorded.stream.provider_ref == ours.stream.provider_ref
-        if not self._parts.provider.guarded and not same:
-            self._parts.provider.remove(ours.handle, deadline)
-        if recorded is None or recorded.claim:
-            raise CreationInProgress("Another request with this key took over.", retry_after=1)
-        return self._answer_used_key(caller, recorded, wanted, deadline)
+    # -- nobody waits
+
+    def _accepted(self, record: Record, *, again: bool) -> Accepted:
+        stream = record.stream
+        self._parts.call_for(AttentionData(provider=stream.provider, stream_id=stream.id, reason="due"))
+        return Accepted(stream, again)
+
+    def _finish(self, attempt: Attempt, error: HeadwaterError) -> None:
+        try:
+            attempt.finish(error)
+        except Superseded:
+            return  # another attempt has it
+
+    def _is_abandoned(self, record: Record) -> bool:
+        """Whether nobody would have anything of a stream that was created now."""
+        # Without a guard a second create may make a second one, and the caller who waited for its secrets is gone.
+        return self._is_late(record) or (record.origin == "api" and not self._parts.provider.guard_seconds)
+
+    def _abandoned(self, record: Record) -> HeadwaterError:
+        if record.ambiguous_creates:
+            return outcome_unknown(self._parts.provider.name)
+        return CreationAbandoned("The stream was not created in time, and nobody waits for it any more.")
+
+    def _resume_refusal(self, caller: Caller, existing: Record) -> None:
+        """A refusal that died is repeated by its queue, which knows why; only where it never is, without saying so."""
+        if self._is_late(existing):
+            record = self._claims.write(self._claims.repeated(existing))
+            self._settlement.failed(caller, record, self._abandoned(record))
+
+    def _is_late(self, record: Record) -> bool:
+        return record.try_until is not None and record.try_until <= self._parts.clock()
+
+    def _tell_unknown(self, existing: Record, claim: Claim) -> None:
+        """Say of a dead attempt's stream that its outcome is unknown, once; it stays so until the claim is free."""
+        if claim.released:
+            return
+        doubtful = existing.model_copy(
+            update={"ambiguous_creates": existing.ambiguous_creates + self._claims.left_in_doubt(existing)}
+        )
+        try:
+            self._settlement.let_go(doubtful, claim.free_at, State.UNKNOWN)
+        except Stale:
+            return  # somebody has taken over
+        self._parts.count("AmbiguousCreate")
+
+    def _asked(self, record: Record) -> Wanted:
+        """The request of an unsettled record, its secrets unsealed."""
+        options = unseal_options(self._parts.vault, record, self._parts.provider.options_type)
+        common = CreateRequest(
+            name=record.stream.name,
+            metadata=record.stream.metadata,
+            max_lifetime_seconds=record.max_lifetime_seconds,
+        )
+        return Wanted(common, options, record.fingerprint)
 
 
-def _order(record: Record, wanted: Wanted) -> Order[Options]:
-    generation = record.claim.generation if record.claim else 1
-    return Order(record.stream.id, wanted.options, record.stream.name, generation)
-
-
-def same_worker(one: Record, other: Record) -> bool:
-    """Whether both are the claim of one worker: a write of its own, repeated because its answer was lost."""
-    return one.claim is not None and other.claim is not None and one.claim.worker == other.claim.worker
+def _failed(record: Record) -> bool:
+    """Whether its key may be used anew: nothing was made under it."""
+    return record.stream.state is State.FAILED and not record.claim and record.stream.provider_ref is None
 
 
 def ended(record: Record) -> StreamEnded:
@@ -213,10 +272,4 @@ def ended(record: Record) -> StreamEnded:
     why = stream.state_reason or stream.state
     return StreamEnded(
         f"The stream is {stream.state} since {since}: {why}.", state=stream.state, ended_at=since, reason=why
-    )
-
-
-def _unknown(provider: str, error: HeadwaterError | None = None) -> ProviderOutcomeUnknown:
-    return ProviderOutcomeUnknown(
-        f"It cannot be learnt whether {provider} created the stream.", upstream=error.upstream if error else None
     )

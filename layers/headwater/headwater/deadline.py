@@ -2,19 +2,56 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 
 class Deadline:
-    """A moment after which an answer would come too late. Seconds, on a clock that never steps back."""
+    """A moment after which an answer would come too late. Seconds, on a clock that never steps back.
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    ``killed_in`` is when the process that acts is stopped, where that is later than its answer is worth anything: until
+    then it may still be at work.
+    """
+
+    def __init__(
+        self, seconds: float, clock: Callable[[], float] = time.monotonic, killed_in: float | None = None
+    ) -> None:
         self._clock = clock
-        self._at = clock() + seconds
+        begun = clock()
+        self._at = begun + seconds
+        self._killed_at = begun + (seconds if killed_in is None else killed_in)
 
     def remaining(self) -> float:
         """Seconds left; 0 when it has passed, never below."""
         return max(0.0, self._at - self._clock())
 
+    def worker_ends(self) -> float:
+        """Seconds until nothing here runs any more, never below 0: a claim's holder is alive until then."""
+        return max(0.0, self._killed_at - self._clock())
+
     def sooner(self, margin: float) -> "Deadline":
-        """This deadline less ``margin`` seconds, so that what must follow still has time."""
-        return Deadline(self.remaining() - margin, self._clock)
+        """This deadline less ``margin`` seconds, so that what must follow still has time. The worker ends as before."""
+        return Deadline(self.remaining() - margin, self._clock, self.worker_ends())
+
+
+def within[T](seconds: float, work: Callable[[], T]) -> T:
+    """What ``work`` returns or raises, or ``TimeoutError`` after ``seconds``, whatever it is doing then.
+
+    A thread that was given up ends with what it waits for, or with the process.
+    """
+    outcome: SimpleQueue[Future[T]] = SimpleQueue()
+
+    def run() -> None:
+        done: Future[T] = Future()
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            done.set_exception(error)
+        outcome.put(done)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return outcome.get(timeout=seconds).result()
+    except Empty:
+        raise TimeoutError from None

@@ -12,6 +12,7 @@ HeadwaterError
 │   ├── CreationInProgress           409  + Retry-After
 │   ├── NameTaken                    409
 │   ├── CapabilityNotSupported       409
+│   ├── CreationAbandoned            409
 │   ├── StreamEnded                  410
 │   ├── PreconditionFailed           412
 │   ├── BodyTooLarge                 413
@@ -21,12 +22,14 @@ HeadwaterError
 │   ├── ProviderPaymentRequired      402  whoever pays the provider
 │   ├── ProviderNotEntitled          403  whoever holds the provider's account
 │   ├── ProviderConflict             409
+│   ├── GuardSpent                   409  + Retry-After
 │   ├── ProviderQuotaExceeded        409
 │   ├── ProviderRejected             422  the caller changes the options
 │   ├── ProviderUnauthorized         502  the operator: the stored secret is refused
 │   ├── ProviderRateLimited          503  + Retry-After
 │   ├── ProviderUnavailable          503  + Retry-After
-│   └── ProviderOutcomeUnknown       504
+│   ├── ProviderOutcomeUnknown       504
+│   └── CreateUndecided              504  + Retry-After
 └── OperatorError                    whoever runs this deployment
     ├── ProviderSecretInvalid        500
     ├── ProviderSecretUnavailable    503  + Retry-After
@@ -159,6 +162,12 @@ class CapabilityNotSupported(CallerError):
     code, status, title = "capability-not-supported", 409, "The provider cannot do this"
 
 
+class CreationAbandoned(CallerError):
+    """Nothing was made, and nobody waits for it any more. Told by an event, never as an answer."""
+
+    code, status, title = "creation-abandoned", 409, "The creation of this stream was given up"
+
+
 class StreamEnded(CallerError):
     code, status, title = "stream-ended", 410, "This stream has ended"
 
@@ -203,6 +212,13 @@ class ProviderConflict(ProviderError):
     code, status, title = "provider-conflict", 409, "The provider reports a conflict"
 
 
+class GuardSpent(ProviderError):
+    """The provider's duplicate guard is held, as it seems by nothing that it still has."""
+
+    code, status, title = "provider-guard-spent", 409, "The provider still holds this key for a stream that is gone"
+    retryable = transient = True
+
+
 class ProviderQuotaExceeded(ProviderError):
     code, status, title = "provider-quota-exceeded", 409, "A limit of the provider's account is reached"
 
@@ -234,6 +250,13 @@ class ProviderOutcomeUnknown(ProviderError):
 
     def __init__(self, detail: str, *, effect: Effect = Effect.UNKNOWN, **rest: Any) -> None:
         super().__init__(detail, effect=effect, **rest)
+
+
+class CreateUndecided(ProviderError):
+    """What an earlier attempt made cannot be found or ruled out, and its guard is over: creating might make another."""
+
+    code, status, title = "provider-outcome-undecided", 504, "It cannot be found out whether the provider did it"
+    retryable = transient = True
 
 
 class OperatorError(HeadwaterError):

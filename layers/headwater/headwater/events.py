@@ -91,9 +91,12 @@ class StreamLost(Happened):
 
 
 class AttentionData(Frozen):
+    """Which stream, and what for."""
+
     provider: str
     stream_id: str
-    reason: Literal["renew", "expire"]
+    reason: Literal["renew", "expire", "due"]
+    """``due``: whatever the record says is due, such as what a dead attempt left."""
     beat: int | None = None
 
 
@@ -102,6 +105,19 @@ class StreamAttentionDue(Frozen):
 
     version: Literal[1] = 1
     data: AttentionData
+
+
+class SearchData(Frozen):
+    """Where to search."""
+
+    provider: str
+
+
+class OrphanSearchDue(Frozen):
+    """A command of ours to the function of a provider: look for resources that bear our mark and have no record."""
+
+    version: Literal[1] = 1
+    data: SearchData
 
 
 class RequestData(BaseModel):

@@ -5,19 +5,16 @@ import math
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from json import loads
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Annotated, Any
 
 import httpx
 from pydantic import AfterValidator, JsonValue, SecretStr
 
 from headwater import errors
-from headwater.deadline import Deadline
+from headwater.deadline import Deadline, within
 from headwater.errors import Effect, Fault, ProviderError, Upstream
 from headwater.events import FAULTS
 from headwater.requests import MASK
@@ -165,6 +162,7 @@ class ProviderClient:
                 return Answer(response.status_code, response.headers, _read(response))
 
         try:
+            # httpx bounds each read and write alone, and looking up a name not at all.
             return within(patience, exchange)
         # An exception's text holds the URL, and so may its cause: neither leaves this function.
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
@@ -230,29 +228,6 @@ def _meaning(status: int) -> type[ProviderError]:
 def _effect(status: int, method: str) -> Effect:
     """A 5xx, or a gateway's 408, may come after the work was done, unless nothing was asked to be done."""
     return Effect.UNKNOWN if (status >= 500 or status == 408) and method != "GET" else Effect.NONE
-
-
-def within[T](seconds: float, work: Callable[[], T]) -> T:
-    """What ``work`` returns or raises, or ``TimeoutError`` after ``seconds``, whatever it is doing then.
-
-    httpx bounds each read and write alone, and looking up a name not at all. A thread that was given up ends with the
-    connection that it waits for, or with the process.
-    """
-    outcome: SimpleQueue[Future[T]] = SimpleQueue()
-
-    def run() -> None:
-        done: Future[T] = Future()
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-            done.set_exception(error)
-        outcome.put(done)
-
-    Thread(target=run, daemon=True).start()
-    try:
-        return outcome.get(timeout=seconds).result()
-    except Empty:
-        raise TimeoutError from None
 
 
 def _read(response: httpx.Response) -> JsonValue:

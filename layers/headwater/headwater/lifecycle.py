@@ -1,4 +1,4 @@
-"""What happens to a stream that is there: read, renew, remove, attend to it. Pure over its ports."""
+"""What happens to a stream that is there: read, renew, remove. Pure over its ports."""
 
 import math
 import re
@@ -37,7 +37,7 @@ class Lifecycle:
         """The stream; with ``refresh`` the provider is asked first. Raises ``StreamNotFound``, ``StreamEnded``."""
         record = self._open(caller, stream_id)
         if refresh and record.stream.provider_ref and record.stream.state is not State.FAILED:
-            record = self._refreshed(caller, record, deadline)
+            record = self.refresh(caller, record, deadline)
         if record.stream.state in OVER:
             raise ended(record)
         return record.stream
@@ -68,25 +68,31 @@ class Lifecycle:
             return Removal()
         return self._ended(caller, record, deadline, events.StreamDeleted, "deleted")
 
-    # -- what a stream needs
+    # -- what is a matter of time
 
-    def attend(self, data: events.AttentionData, request_id: str, deadline: Deadline) -> None:
-        """Do what is due, unless that was done or no longer matters."""
-        record = self._parts.store.load(data.stream_id)
-        if record is None or record.claim or record.stream.state in OVER | {State.FAILED}:
-            return
-        caller = Caller(record.tenant, request_id)
-        if data.reason == "expire":
-            self._expire(caller, record, deadline)
-        elif data.beat is not None:
-            self._beat(caller, record, data.beat, deadline)
+    def refresh(self, caller: Caller, record: Record, deadline: Deadline) -> Record:
+        """The record as the provider now tells it. Raises a ``ProviderError`` where it tells nothing."""
+        resource = self._parts.provider.read(record.handle, self._in_time(deadline))
+        if resource is None:
+            return self._lost(caller, record)
+        seen, credentials = self._seen(record, resource), self._told(record, resource)
+        if seen.stream.state in OVER | {State.FAILED}:
+            seen, credentials = seen.model_copy(update={"ended_at": self._parts.clock()}), DROP
+        if (seen.stream, seen.notes, credentials) == (record.stream, record.notes, KEEP):
+            return record
+        kind = events.StreamStateChanged if seen.stream.state is not record.stream.state else None
+        try:
+            return self._write(caller, record, seen, kind, credentials)
+        except PreconditionFailed:
+            return self._own(caller, record.stream.id)  # somebody else knows better by now
 
-    def _expire(self, caller: Caller, record: Record, deadline: Deadline) -> None:
+    def expire(self, caller: Caller, record: Record, deadline: Deadline) -> None:
+        """End it at its provider, if its lifetime is over."""
         expires_at = record.stream.expires_at
         if expires_at and expires_at <= self._parts.clock():
             self._ended(caller, record, deadline, events.StreamExpired, "expired")
 
-    def _beat(self, caller: Caller, record: Record, beat: int, deadline: Deadline) -> None:
+    def beat(self, caller: Caller, record: Record, beat: int, deadline: Deadline) -> None:
         """Renew once for each beat, however often it is told: the beat is recorded before the provider is called."""
         lease = record.stream.lease
         if lease is None or lease.beat >= beat:
@@ -124,21 +130,6 @@ class Lifecycle:
     def _require(self, verb: Verb) -> None:
         if verb not in self._parts.provider.verbs:
             raise CapabilityNotSupported(f"{self._parts.provider.name} has no {verb}.")
-
-    def _refreshed(self, caller: Caller, record: Record, deadline: Deadline) -> Record:
-        resource = self._parts.provider.read(record.handle, self._in_time(deadline))
-        if resource is None:
-            return self._lost(caller, record)
-        seen, credentials = self._seen(record, resource), self._told(record, resource)
-        if seen.stream.state in OVER | {State.FAILED}:
-            seen, credentials = seen.model_copy(update={"ended_at": self._parts.clock()}), DROP
-        if (seen.stream, seen.notes, credentials) == (record.stream, record.notes, KEEP):
-            return record
-        kind = events.StreamStateChanged if seen.stream.state is not record.stream.state else None
-        try:
-            return self._write(caller, record, seen, kind, credentials)
-        except PreconditionFailed:
-            return self._own(caller, record.stream.id)  # somebody else knows better by now
 
     def _seen(self, record: Record, resource: Resource) -> Record:
         told = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from headwater.events import Happened
+from headwater.events import AttentionData, Happened
 from headwater.provider import AnyProvider
 from headwater.records import Record
 from headwater.streams import now
@@ -50,6 +50,10 @@ class Vault(Protocol):
         """What was sealed for this record."""
 
 
+def _nowhere(_: object) -> None:
+    """Tells nobody."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a provider's function is made of. Seconds throughout."""
@@ -62,12 +66,20 @@ class Parts:
     account: str
     """The AWS account of this deployment."""
     clock: Callable[[], datetime] = now
+    count: Callable[[str], None] = _nowhere
+    """Counts a fact about this provider, by its metric's name."""
+    call_for: Callable[[AttentionData], None] = _nowhere
+    """Has somebody attend to a stream soon; were it lost, whoever sweeps does."""
     claim_margin: float = 5
     """How long after its invocation's end a worker counts as dead."""
     settle_reserve: float = 5
     """What a provider call leaves of the invocation, to record what it did."""
     landing: float = 20
     """How long a request whose worker is dead may still be on its way into the provider."""
+    patience: float = 3600
+    """How long after it was asked for a stream is still worth creating, where nobody says otherwise."""
+    undecided_pause: float = 900
+    """Between looks for a resource that can neither be found nor ruled out."""
     leased_lifetime: int = 3600
     """How long a leased stream is held where its caller does not say."""
 

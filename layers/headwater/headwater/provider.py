@@ -1,6 +1,8 @@
 """What a provider must offer, and what it is told and tells in our words. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
@@ -44,6 +46,8 @@ class Order[O: Options]:
     name: str | None = None
     generation: int = 1
     """Rises only when what an unsettled attempt had made is gone: a duplicate guard is then free again."""
+    deployment: str = ""
+    """Whose mark the resource bears, beside its stream's id, where the provider lets us mark it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,26 @@ class Resource:
     notes: dict[str, JsonValue] = field(default_factory=dict)
     """What later calls need and nobody else: a region, an ARN. Never a secret."""
     state_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """What looking for an earlier attempt's resource came to."""
+
+    resource: Resource | None = None
+    conclusive: bool = True
+    """Where nothing was found: whether there certainly is nothing. A list that may be incomplete proves nothing."""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A resource that bears our mark, as the provider lists it."""
+
+    ref: str
+    stream_id: str
+    created_at: datetime | None
+    """None where the provider does not say."""
+    notes: dict[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,19 +112,23 @@ class Provider[O: Options](Protocol):
     options_type: ClassVar[Any]
     """The ``Options`` subclass, or an annotated union of several: whatever pydantic can validate as a field."""
     verbs: ClassVar[frozenset[Verb]]
-    guarded: ClassVar[bool]
-    """Whether a create repeated under the same id and generation can make no second resource."""
+    guard_seconds: ClassVar[float]
+    """For how long after the first create under an id and generation a repeat can make no second resource: 0 where it
+    always makes one, infinite where it never can."""
+    marks: ClassVar[bool]
+    """Whether its resources bear our mark and can be listed: what has no record can then be found."""
     ambiguous_creates_allowed: ClassVar[int | None]
     """How many creates of one stream may end unknown before it fails; None where that is no matter of counting."""
 
     def create(self, order: Order[O], deadline: Deadline) -> Resource:
         """Make it. Repeats a call only if it was provably not carried out, or is guarded.
 
-        Raises ``NameTaken`` where the provider has another's resource of this name.
+        Raises ``NameTaken`` where the provider has another's resource of this name, ``GuardSpent`` where its guard is
+        held by a resource that it no longer has.
         """
 
-    def find(self, order: Order[O], deadline: Deadline) -> Resource | None:
-        """What an earlier attempt at this order made; None where there is none or the provider cannot tell."""
+    def find(self, order: Order[O], deadline: Deadline) -> Search:
+        """Look for what an earlier attempt at this order made, whatever its generation."""
 
     def orphan_seconds(self, options: O) -> int:
         """How long a resource whose answer was lost may live on, unfindable; 0 where it can be found or is harmless."""
@@ -116,6 +144,12 @@ class Provider[O: Options](Protocol):
 
     def remove(self, handle: Handle, deadline: Deadline) -> Removal:
         """Remove it. One that the provider no longer has is removed."""
+
+    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:
+        """Every resource that bears this deployment's mark, as far as they are listed. Only called where ``marks``."""
+
+    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:
+        """Whether somebody sends to it just now; None where that cannot be told. Only called where ``marks``."""
 
 
 AnyProvider = Provider[Any]

@@ -1,12 +1,12 @@
-"""What every provider's function does with its two triggers: an API call, or a batch from its queue."""
+"""What every provider's function does with its triggers: an API call, a batch from its queue, an operator's look."""
 
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from headwater import telemetry
-from headwater.api import Answer, Api, reply
-from headwater.creation import Creation, Opened
+from headwater.api import Answer, Api, deadline_of, reply
+from headwater.attention import Attention
+from headwater.creation import Accepted, Creation, Opened
 from headwater.lifecycle import Lifecycle
 from headwater.ports import Parts
 from headwater.provider import AnyProvider
@@ -23,11 +23,18 @@ class ProviderFunction:
         self._make = make
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """API Gateway proxy event → proxy answer; SQS batch → the messages that must come again."""
+        """API Gateway proxy event → proxy answer; SQS batch → the messages that must come again.
+
+        ``{"orphans": "dry-run"}``, by hand → what a search for orphans would come to.
+        """
         if "Records" in event:
             from headwater.queue import Inbox
 
-            return Inbox(self.parts, self.creation, self.lifecycle).receive(event, context)
+            return Inbox(self.parts, self.creation, self.attention).receive(event, context)
+        if "orphans" in event:
+            from headwater.orphan_reports import preview
+
+            return preview(event, self.parts, deadline_of(context))
         return self.api.answer(event, context)
 
     @cached_property
@@ -46,6 +53,10 @@ class ProviderFunction:
         return Lifecycle(self.parts)
 
     @cached_property
+    def attention(self) -> Attention:
+        return Attention(self.parts, self.creation, self.lifecycle)
+
+    @cached_property
     def api(self) -> Api:
         """The provider's routes."""
         api, root = Api(), f"/streams/{self.parts.provider.name}"
@@ -62,11 +73,9 @@ class ProviderFunction:
         api, provider = self.api, self.parts.provider
         key, body = api.idempotency_key, api.body
         wanted = parse(body, provider.options_type)
-        with telemetry.counting_ambiguity(provider.name):
-            opened = self.creation.provision(api.caller, key, wanted, api.deadline)
-        if not opened.replayed:
-            telemetry.count("StreamProvisioned", provider.name)
-        return self._opened(opened)
+        if api.prefers("respond-async"):
+            return self._accepted(self.creation.accept(api.caller, key, wanted))
+        return self._opened(self.creation.provision(api.caller, key, wanted, api.deadline))
 
     def _opened(self, opened: Opened) -> Answer:
         stream = opened.stream
@@ -75,6 +84,15 @@ class ProviderFunction:
             headers["Idempotency-Replayed"] = "true"
         body = as_json(stream) | {"credentials": opened.credentials.revealed()}
         return reply(200 if opened.replayed else 201, body, headers)
+
+    def _accepted(self, accepted: Accepted | Opened) -> Answer:
+        if isinstance(accepted, Opened):
+            return self._opened(accepted)
+        stream = accepted.stream
+        headers = {"Location": self.api.location(stream.href), "Preference-Applied": "respond-async", **_tag(stream)}
+        if accepted.again:
+            headers["Idempotency-Replayed"] = "true"
+        return reply(202, as_json(stream), headers)
 
     def _read(self, stream_id: str) -> Answer:
         refresh = (self.api.event.query_string_parameters or {}).get("refresh") == "true"

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from headwater import telemetry
 from headwater.api import deadline_of
+from headwater.attention import Attention
 from headwater.creation import Creation
 from headwater.deadline import Deadline
 from headwater.errors import (
@@ -20,8 +21,7 @@ from headwater.errors import (
     InvalidRequest,
     ProviderError,
 )
-from headwater.events import RequestData, StreamAttentionDue, StreamRequested
-from headwater.lifecycle import Lifecycle
+from headwater.events import AttentionData, RequestData, StreamAttentionDue, StreamRequested
 from headwater.ports import Caller, Parts
 from headwater.requests import BODY_BYTES, check, faults_of, split_secrets
 
@@ -44,10 +44,10 @@ class Envelope(BaseModel):
 class Inbox:
     """Takes a batch apart; a message that must come again is reported, and only that one."""
 
-    def __init__(self, parts: Parts, creation: Creation, lifecycle: Lifecycle) -> None:
+    def __init__(self, parts: Parts, creation: Creation, attention: Attention) -> None:
         self._parts = parts
         self._creation = creation
-        self._lifecycle = lifecycle
+        self._attention = attention
 
     def receive(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """SQS batch → its partial answer. A failed message becomes visible again, and in the end a dead letter."""
@@ -75,9 +75,23 @@ class Inbox:
         if envelope.detail_type == "StreamAttentionDue":
             # Read narrowly: during a deployment its sender may already know more than we do.
             command = StreamAttentionDue.model_validate(envelope.detail, extra="ignore")
-            self._lifecycle.attend(command.data, envelope.id, deadline)
+            self._attend(command.data, envelope.id, deadline)
+        elif envelope.detail_type == "OrphanSearchDue":
+            from headwater.orphan_reports import search
+
+            search(self._parts, deadline)
         else:
             self._requested(envelope, deadline)
+
+    def _attend(self, data: AttentionData, request_id: str, deadline: Deadline) -> None:
+        try:
+            self._attention.attend(data, request_id, deadline)
+        except HeadwaterError as error:
+            if data.reason != "due":
+                raise
+            # It is recorded by then, and due again when the record says so: not by the queue's clock as well.
+            told = {"code": error.code, "stream_id": data.stream_id}
+            telemetry.logger().info("attended to", extra=told)
 
     def _requested(self, envelope: Envelope, deadline: Deadline) -> None:
         tenant = f"aws:{envelope.account}"
@@ -108,10 +122,7 @@ class Inbox:
             late = InvalidRequest("The deadline of this request has passed.", faults=(_LATE,))
             self._creation.give_up(caller, key, wanted, deadline, late)
             return
-        with telemetry.counting_ambiguity(self._parts.provider.name):
-            opened = self._creation.provision(caller, key, wanted, deadline, origin="bus")
-        if not opened.replayed:
-            telemetry.count("StreamProvisioned", self._parts.provider.name)
+        self._creation.provision(caller, key, wanted, deadline, origin="bus", until=latest)
 
 
 def _final(error: HeadwaterError) -> bool:

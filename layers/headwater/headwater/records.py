@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field, JsonValue
 
 from headwater.provider import Handle
-from headwater.streams import Access, Frozen, Stream
+from headwater.streams import OVER, Access, Frozen, State, Stream
 
 
 class Claim(Frozen):
@@ -20,9 +20,19 @@ class Claim(Frozen):
     """When the next attempt may begin: ``until``, or later where an unfindable resource may still be alive."""
     worker: str
     """A word of its own for each claim, by which a worker knows its write again."""
-    generation: int = 1
     released: bool = False
-    """Whether its worker let go of it, having counted what it left in doubt."""
+    """Whether nobody works on it: its worker let go of it, having counted what it left in doubt."""
+
+
+type Origin = Literal["api", "async", "bus"]
+"""How a stream was asked for: by a caller who waits, by one who does not, over the bus."""
+
+EXPIRY_GRACE = timedelta(seconds=90)
+"""The beat that ends a lifetime comes first; after this long it is looked after in its stead."""
+LOOK_SECONDS = 20
+"""When to look first at a stream that its provider is still making: 14 s were seen."""
+LONGEST_PAUSE_EXPONENT = 12
+"""Of two, in seconds: a claim that nobody could settle for over an hour's worth of attempts."""
 
 
 class Record(Frozen):
@@ -33,8 +43,19 @@ class Record(Frozen):
     fingerprint: str
     revision: int = 1
     attempt: int = 1
+    """0 where nobody has tried yet. Rises with each take-over."""
     claim: Claim | None = None
-    origin: Literal["api", "bus"] = "api"
+    generation: int = 1
+    """Of the orders: rises only when what an unsettled attempt had made is gone."""
+    guarded_since: AwareDatetime | None = None
+    """When a create of this generation was first begun; None where certainly none has had an effect."""
+    guard_spent_at: AwareDatetime | None = None
+    """When the provider first said that its guard is held by something that it no longer has."""
+    origin: Origin = "api"
+    request_id: str = ""
+    """Of the API call or bus event that asked for it, for the events of whoever finishes it."""
+    try_until: AwareDatetime | None = None
+    """After this nothing is created any more without somebody asking anew; what was made is settled all the same."""
     max_lifetime_seconds: int | None = None
     notes: dict[str, JsonValue] = Field(default_factory=dict)
     ambiguous_creates: int = 0
@@ -51,8 +72,25 @@ class Record(Frozen):
 
     @property
     def due_at(self) -> datetime | None:
-        """When somebody should look after it: an unsettled record, once its next attempt may begin."""
-        return self.claim.free_at if self.claim else None
+        """When somebody should look after it, unless whoever is meant to has done so by then; None: never."""
+        if self.claim:
+            return self._claim_due_at(self.claim)
+        stream = self.stream
+        if stream.state in OVER | {State.FAILED}:
+            return None
+        moments = [stream.expires_at + EXPIRY_GRACE if stream.expires_at else None]
+        if stream.lease:
+            moments.append(stream.lease.critical_at)
+        if stream.state is State.PROVISIONING:
+            moments.append(stream.updated_at + timedelta(seconds=LOOK_SECONDS))
+        return min((moment for moment in moments if moment), default=None)
+
+    def _claim_due_at(self, claim: Claim) -> datetime:
+        """First to say that its outcome is unknown, then to go on; a client's own retry may well come before."""
+        if claim.until < claim.free_at and not claim.released:
+            return claim.until
+        pause = 2 ** min(self.attempt, LONGEST_PAUSE_EXPONENT)
+        return claim.free_at + timedelta(seconds=pause)
 
     @property
     def expires(self) -> datetime | None:

@@ -47,6 +47,9 @@ class Settlement:
                     break  # our own write, its answer lost
                 if recorded is None or recorded.attempt != ours.attempt:
                     raise Superseded(ours, recorded) from None
+                # Somebody has noted something on our claim: it is ours still.
+                noted = {"revision": recorded.revision, "ambiguous_creates": recorded.ambiguous_creates}
+                ours = ours.model_copy(update=noted)
             else:
                 break
         else:
@@ -58,7 +61,7 @@ class Settlement:
             return seal_credentials(self._parts.vault, ours, credentials)
         except Exception:
             # Without its secrets it is of no use to anyone, and where there is no guard nobody would find it again.
-            if not self._parts.provider.guarded:
+            if not self._parts.provider.guard_seconds:
                 self._parts.provider.remove(ours.handle, deadline)
             self.released(record, self._parts.clock(), State.PROVISIONING)
             raise
@@ -108,15 +111,19 @@ class Settlement:
 
     def released(self, record: Record, free_at: datetime, state: State) -> None:
         """Let go of the claim, so that a client told to come back is not met by our own shadow."""
-        if not record.claim:
-            return
-        moment = self._parts.clock()
-        claim = record.claim.model_copy(update={"until": moment, "free_at": free_at, "released": True})
-        stream = record.stream.model_copy(update={"state": state})
         try:
-            self._parts.store.update(record.model_copy(update={"claim": claim, "stream": stream}))
+            self.let_go(record, free_at, state)
         except Stale:
             return  # another attempt has taken over meanwhile: it is not ours to release
+
+    def let_go(self, record: Record, free_at: datetime, state: State) -> None:
+        """Mark a claimed record as worked on by nobody, and free for the next attempt then. Raises ``Stale``."""
+        if not record.claim:
+            return
+        until = min(self._parts.clock(), record.claim.until)
+        claim = record.claim.model_copy(update={"until": until, "free_at": free_at, "released": True})
+        stream = record.stream.model_copy(update={"state": state})
+        self._parts.store.update(record.model_copy(update={"claim": claim, "stream": stream}))
 
 
 def leased(resource: Resource, moment: datetime) -> Lease | None:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypedDict
 
@@ -74,6 +74,11 @@ class Lease(Frozen):
     renewed_at: AwareDatetime
     beat: int = 0
     """How many scheduled renewals were begun."""
+
+    @property
+    def critical_at(self) -> datetime:
+        """When its last third begins: by then two scheduled renewals have failed to come."""
+        return self.expires_at - timedelta(seconds=self.ttl_seconds / 3)
 
 
 class Stream(Frozen):

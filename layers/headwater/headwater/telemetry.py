@@ -2,12 +2,8 @@
 
 import os
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
-
-from headwater.errors import ProviderOutcomeUnknown
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -23,31 +19,34 @@ def logger() -> "Logger":
     return Logger(service=os.environ.get("AWS_LAMBDA_FUNCTION_NAME"))
 
 
-def failure(message: str, error: BaseException) -> None:
-    """Log an unforeseen error: what kind and where, not its text, which may hold a URL or a body with a key in it."""
+def failure(message: str, error: BaseException, **told: str) -> None:
+    """Log an unforeseen error: what kind and where, not its text, which may hold a URL or a body with a key in it.
+
+    ``told`` is what its place in the code does not say, such as of which stream it is.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     logger().error(
         message,
         extra={
+            **told,
             "error": type(error).__qualname__,
             "at": [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}" for frame in frames],
         },
     )
 
 
-def count(metric: str, provider: str) -> None:
-    """Count a fact, in CloudWatch's embedded format: one line on standard output, no call."""
+def count(metric: str, provider: str, facts: int = 1) -> None:
+    """Count a fact, or several, in CloudWatch's embedded format: one line on standard output, no call."""
+    _metric(metric, facts, "provider", provider)
+
+
+def gauge(metric: str, value: int) -> None:
+    """Tell how many there are of something, as this function found it, in the same way."""
+    _metric(metric, value, "function", os.environ["AWS_LAMBDA_FUNCTION_NAME"])
+
+
+def _metric(metric: str, value: int, dimension: str, of: str) -> None:
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-    with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as one:
-        one.add_dimension("provider", provider)
-
-
-@contextmanager
-def counting_ambiguity(provider: str) -> Iterator[None]:
-    """Count a create of which nobody can tell whether it was carried out, and let it pass."""
-    try:
-        yield
-    except ProviderOutcomeUnknown:
-        count("AmbiguousCreate", provider)
-        raise
+    with single_metric(name=metric, unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as one:
+        one.add_dimension(dimension, of)
