@@ -13,7 +13,8 @@ from headwater import events
 from headwater.events import DETAIL_BYTES
 from headwater.store import event_item, to_attributes
 from headwater.streams import State, Stream, href
-from publish_events.handler import CALL_SECONDS, PAUSES, NotPublished, handler
+from publish_events.bus import CALL_SECONDS, PAUSES
+from publish_events.handler import NotPublished, handler
 from publish_events.outbox import ENTRIES, REQUEST_BYTES, Pending, portions
 from tests.subscribers.fakes import PUT_EVENTS_BYTES, FakeBus, FakeQueue, received
 
@@ -77,7 +78,7 @@ def not_published(*records: dict[str, Any], context: Context | None = None) -> i
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there are, and none of them long."""
-    monkeypatch.setattr("publish_events.handler.PAUSES", tuple(pause / 1000 for pause in PAUSES))
+    monkeypatch.setattr("publish_events.bus.PAUSES", tuple(pause / 1000 for pause in PAUSES))
 
 
 @pytest.fixture
