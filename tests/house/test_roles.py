@@ -136,6 +136,12 @@ def test_only_a_provider_s_function_seals_and_unseals(folder: str) -> None:
     assert kms == ({"kms:Decrypt", "kms:GenerateDataKey"} if folder in providers() else set())
 
 
+def test_the_sweep_sees_what_is_due_by_its_index_and_no_item_itself() -> None:
+    grants = {action: statement["Resource"] for action, statement in granted("sweep") if action.startswith("dynamodb:")}
+    assert set(grants) == {"dynamodb:Query", "dynamodb:UpdateItem"}
+    assert grants["dynamodb:Query"]["Fn::Sub"] == "${Table.Arn}/index/due"
+
+
 @pytest.mark.parametrize("folder", folders())
 def test_a_function_takes_from_its_own_queue_only(folder: str) -> None:
     for action, statement in granted(folder):
