@@ -70,7 +70,10 @@ class Index:
                 ConditionExpression=condition,
                 ExpressionAttributeValues=to_attributes(values),
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
+        except (
+            self._client.exceptions.ConditionalCheckFailedException,
+            self._client.exceptions.TransactionConflictException,  # somebody writes the record just now
+        ):
             return False
         return True
 

@@ -226,12 +226,17 @@ class FakeTable:
     items: dict[str, Item]
     step: Callable[[], None] = lambda: None
     behind: Callable[[], bool] = lambda: False
+    busy: frozenset[str] = frozenset()
+    """Items in the hands of a transaction."""
     index: dict[str, Item] = field(default_factory=dict)
+
+    class Met(Exception):
+        """Somebody's transaction is at the item just now."""
 
     class Refused(Exception):
         """A condition was not met."""
 
-    exceptions = SimpleNamespace(ConditionalCheckFailedException=Refused)
+    exceptions = SimpleNamespace(ConditionalCheckFailedException=Refused, TransactionConflictException=Met)
 
     def __post_init__(self) -> None:
         self.index = dict(self.items)
@@ -258,6 +263,8 @@ class FakeTable:
         self.step()
         values, key = from_attributes(asked["ExpressionAttributeValues"]), from_attributes(asked["Key"])["pk"]
         item = self.items.get(key, {})
+        if key in self.busy:
+            raise self.Met
         if asked.get("ConditionExpression") == "due_at = :seen" and item.get("due_at") != values[":seen"]:
             raise self.Refused
         swept = item.get("swept", 0) + 1
@@ -459,6 +466,13 @@ def test_a_shard_that_cannot_be_read_stops_no_other(
     assert {of: count for of, count in asked.items() if of not in {"3", "long"}} == others
     assert asked["3"] + asked["long"] == (0 if page == 1 else PAGE)
     assert "canary" not in capsys.readouterr().out
+
+
+def test_what_somebody_writes_just_now_is_left_to_them(bus: FakeBus) -> None:
+    items = [due(number) for number in range(3)]
+    table = FakeTable({item["pk"]: item for item in items}, busy=frozenset({items[1]["pk"]}))
+    assert sweep(table).streams == 2
+    assert sorted(bus.ids) == names([items[0], items[2]])
 
 
 def test_a_stream_that_nobody_can_help_is_asked_for_less_and_less_often(bus: FakeBus) -> None:

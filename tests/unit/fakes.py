@@ -215,6 +215,10 @@ class FakeProvider(Scripted):
         self.calls.append(operation)
         self.time_given.append(deadline.remaining())
 
+    def land(self, order: Order[FakeOptions]) -> None:
+        """What was under way arrives: nobody hears the answer."""
+        self._ref_for(order)
+
     def forget_guards(self) -> None:
         """The guard of every create so far is over."""
         self.held.clear()
@@ -399,7 +403,7 @@ class World:
 
     @property
     def attention(self) -> Attention:
-        return Attention(self.parts, self.creation, self.lifecycle)
+        return Attention(self.parts, self.lifecycle)
 
     def provision(self, key: str = "key", caller: Caller = CALLER, **body: Any) -> Opened:
         """Ask for a stream with this key and body."""

@@ -292,6 +292,18 @@ def test_while_another_worker_is_at_it_the_answer_is_409() -> None:
     assert world.provider.calls == ["create"]
 
 
+def test_while_the_worker_may_live_nobody_is_told_to_wait_for_what_it_might_leave() -> None:
+    world = World(Unfindable())
+    killed_while_creating(world)
+    waits = []
+    for seconds in (4.5, 30.0):
+        world.clock.advance(seconds)
+        with pytest.raises(CreationInProgress) as caught:
+            world.provision()
+        waits.append(retry_after(caught.value))
+    assert waits == [30, ORPHAN_SECONDS]
+
+
 def test_who_comes_while_the_provider_is_called_is_answered_409() -> None:
     world = World()
     errors: list[CreationInProgress] = []

@@ -341,6 +341,40 @@ def test_a_lost_answer_to_a_create_leaves_its_outcome_unknown(
     assert len(server.calls) == 1
 
 
+def test_a_call_that_was_given_up_is_not_sent_later(
+    client: ProviderClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that is looked up for too long, or a function that is frozen after its answer and thawed much later."""
+    given_up, connect = threading.Event(), socket.create_connection
+
+    def slowly(*arguments: Any, **rest: Any) -> socket.socket:
+        given_up.wait(PATIENT)
+        return connect(*arguments, **rest)
+
+    monkeypatch.setattr(socket, "create_connection", slowly)
+    before = set(threading.enumerate())
+    assert failure(lambda: post(client, 0.3)).effect is Effect.UNKNOWN
+    left = set(threading.enumerate()) - before
+    assert left
+    given_up.set()
+    for thread in left:
+        thread.join(PATIENT)
+    assert server.calls == []
+
+
+def test_a_key_that_cannot_be_read_just_then_hides_no_failure(server: Server) -> None:
+    def key(_: bool) -> Mapping[str, SecretStr]:
+        if server.calls:
+            raise errors.ProviderSecretUnavailable("not just now")
+        return {"Authorization": SecretStr(f"Bearer {CANARY}key")}
+
+    server.plays = [answers(500, {"message": f"not with {CANARY}key"})]
+    client = ProviderClient("fake", server.url, key, explain)
+    error = failure(lambda: post(client))
+    client._client.close()
+    assert (type(error), error.effect) == (ProviderUnavailable, Effect.UNKNOWN)
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_provider_s_failure_to_create_leaves_its_outcome_unknown(
     client: ProviderClient, server: Server, status: int

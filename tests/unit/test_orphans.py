@@ -237,6 +237,16 @@ def test_the_resource_of_a_stream_that_is_lost_or_failed_is_kept(world: Orphanag
     assert "connected" not in world.provider.calls
 
 
+def test_what_has_become_an_orphan_for_another_reason_is_counted_anew(world: Orphanage) -> None:
+    ref = world.stand("key")
+    change(world, "key", state=State.LOST)
+    ripen(world)
+    change(world, "key", state=State.ENDED)
+    orphan = only(world.search(removes=True).orphans)
+    assert (orphan.why, orphan.done, orphan.sightings) == (Why.ENDED, Done.KEPT, 1)
+    assert ref in world.provider.shelf
+
+
 def test_a_second_resource_of_a_stream_that_is_alive_is_kept(world: Orphanage) -> None:
     world.stand("key")
     world.put("key")

@@ -1,7 +1,7 @@
 """What a dead attempt left is found and finished or closed, by the steps of a client's retry, and by nobody twice."""
 
-import math
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import ClassVar
 
@@ -17,19 +17,27 @@ from headwater.errors import (
     HeadwaterError,
     IdempotencyKeyReused,
     InvalidRequest,
+    ProviderConflict,
+    ProviderError,
+    ProviderNotEntitled,
     ProviderOutcomeUnknown,
+    ProviderPaymentRequired,
     ProviderRateLimited,
     ProviderRejected,
     ProviderUnavailable,
     StreamEnded,
+    Upstream,
 )
 from headwater.events import AttentionData
+from headwater.ports import Caller, Stale
+from headwater.provider import Order
 from headwater.records import Record
 from headwater.streams import State
 from tests.unit.fakes import (
     CALLER,
     CANARY,
     CLAIM_SECONDS,
+    FakeOptions,
     FakeProvider,
     Harmless,
     Killed,
@@ -183,7 +191,11 @@ def test_a_refusal_of_a_resumed_create_is_announced() -> None:
     world = World()
     killed_at(world, "create", carried_out=False)
     once_free(world)
-    world.provider.fail("create", ProviderRejected("no"))
+    world.provider.fail("create", ProviderRejected("no"), times=2)
+    with pytest.raises(ProviderRejected):
+        attend(world)
+    assert world.kinds() == []  # what the dead worker sent may still be under way
+    once_free(world)
     with pytest.raises(ProviderRejected):
         attend(world)
     assert world.kinds() == ["StreamFailed"]
@@ -382,7 +394,7 @@ def test_a_key_that_certainly_failed_begins_with_a_whole_guard() -> None:
     assert world.provision().stream.provider_ref == "ref-1"
 
 
-def test_a_key_that_failed_after_a_doubt_keeps_its_guard() -> None:
+def test_a_refusal_is_no_failure_while_an_earlier_attempt_may_have_made_one() -> None:
     world = World(Keyed())
     killed_at(world, "create", carried_out=True)
     begun = world.record().guarded_since
@@ -391,7 +403,244 @@ def test_a_key_that_failed_after_a_doubt_keeps_its_guard() -> None:
     world.provider.fail("create", ProviderRejected("no"))
     with pytest.raises(ProviderRejected):
         attend(world)
-    assert (world.record().stream.state, world.record().guarded_since) == (State.FAILED, begun)
+    assert (world.record().stream.state, world.record().guarded_since, world.kinds()) == (State.UNKNOWN, begun, [])
+    world.provider.hidden = set()
+    once_free(world)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+
+
+@pytest.mark.parametrize("refusal", [ProviderNotEntitled, ProviderRejected, ProviderPaymentRequired, ProviderConflict])
+@pytest.mark.parametrize("provider", [FakeProvider, Keyed])
+def test_a_search_that_is_refused_says_nothing_of_what_is_there(
+    provider: type[FakeProvider], refusal: type[ProviderError]
+) -> None:
+    world = World(provider())
+    killed_at(world, "create", carried_out=True)
+    once_free(world)
+    world.provider.fail("find", refusal("no", upstream=Upstream("fake", 403)))
+    with pytest.raises(CreateUndecided) as told:
+        attend(world)
+    assert told.value.upstream == Upstream("fake", 403)
+    assert (world.record().stream.state, world.kinds()) == (State.UNKNOWN, [])
+    once_free(world)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+
+
+def test_a_write_that_met_another_is_no_failure_of_the_stream() -> None:
+    world = World(Keyed())
+    killed_at(world, "create", carried_out=False)
+    world.provider.forget_guards()
+    world.clock.advance(5 * HOUR)
+    world.provider.meanwhile("find", lambda: world.store.fail("update", Stale()))
+    with pytest.raises(CreationInProgress):
+        world.provision(options={"camera_url": f"{CANARY}url"})
+    assert world.kinds() == []
+
+
+# -- what is still under way
+
+
+def dies_with_its_request_under_way(world: World) -> Order[FakeOptions]:
+    world.provider.fail("create", Killed())
+    with pytest.raises(Killed):
+        world.provision(options={"camera_url": f"{CANARY}url"})
+    return world.provider.orders[-1]
+
+
+def test_a_generation_waits_for_what_may_be_under_way() -> None:
+    world = World(Keyed())
+    killed_at(world, "create", carried_out=False)
+    world.clock.advance(5 * HOUR - 1)
+    under_way = dies_with_its_request_under_way(world)
+    once_free(world)
+    with pytest.raises(ProviderUnavailable) as told:
+        world.provision(options={"camera_url": f"{CANARY}url"})
+    assert told.value.retry_after == LANDING
+    world.provider.land(under_way)
+    assert world.provision(options={"camera_url": f"{CANARY}url"}).stream.provider_ref == "ref-1"
+    assert list(world.provider.alive) == ["ref-1"]
+
+
+def test_nothing_is_said_to_have_failed_that_may_be_under_way() -> None:
+    world = World(Keyed())
+    under_way = dies_with_its_request_under_way(world)
+    world.store.touch(world.id_of(), try_until=world.clock())
+    once_free(world)
+    with pytest.raises(ProviderUnavailable):
+        attend(world)
+    world.provider.land(under_way)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+
+
+def test_an_answer_that_did_not_come_may_be_under_way_as_well() -> None:
+    world = World(Keyed())
+    world.provider.fail("create", ProviderOutcomeUnknown("silence"))
+    with pytest.raises(ProviderOutcomeUnknown):
+        world.provision()
+    world.store.touch(world.id_of(), try_until=world.clock())
+    with pytest.raises(ProviderUnavailable):
+        attend(world)
+    world.clock.advance(LANDING)
+    with pytest.raises(CreationAbandoned):
+        attend(world)
+
+
+def test_a_guard_is_told_to_be_spent_twice_with_nobody_dying_between() -> None:
+    world = World(Keyed())
+    killed_at(world, "create", carried_out=False)
+    once_free(world)
+    world.provider.fail("create", GuardSpent("held"))
+    spent(world)
+    world.clock.advance(LANDING)
+    under_way = dies_with_its_request_under_way(world)
+    once_free(world)
+    world.provider.fail("create", GuardSpent("held"))
+    spent(world)
+    world.provider.land(under_way)
+    once_free(world)
+    world.provision(options={"camera_url": f"{CANARY}url"})
+    assert list(world.provider.alive) == ["ref-1"]
+    assert world.record().generation == 1
+
+
+def test_a_claim_from_before_guards_were_counted_is_as_old_as_its_record() -> None:
+    world = World(Keyed())
+    killed_at(world, "create", carried_out=True)
+    world.store.touch(world.id_of(), guarded_since=None)
+    world.clock.advance(6 * HOUR)
+    world.provider.hidden = {"ref-1"}
+    world.provider.forget_guards()
+    undecided(world)
+    assert list(world.provider.alive) == ["ref-1"]
+
+
+# -- the bus
+
+
+def over_the_bus(world: World, request_id: str = "envelope-1", seconds: float = HOUR) -> None:
+    caller, until = Caller(CALLER.tenant, request_id), world.clock() + timedelta(seconds=seconds)
+    world.creation.provision(caller, "key", world.wanted(), whole_invocation(), "bus", until)
+
+
+def test_a_message_that_comes_again_asks_for_nothing_anew() -> None:
+    world = World(Unfindable())
+    world.provider.fail("create", ProviderRejected("no"))
+    with pytest.raises(ProviderRejected):
+        over_the_bus(world)
+    with pytest.raises(StreamEnded):
+        over_the_bus(world)
+    assert world.kinds() == ["StreamFailed"]
+    over_the_bus(world, "envelope-2")
+    assert world.kinds() == ["StreamFailed", "StreamCreated"]
+
+
+def test_one_request_over_the_bus_has_one_deliberate_second_create() -> None:
+    world = World(Harmless())
+    world.provider.fail("create", ProviderOutcomeUnknown("silence"), carried_out=True, times=20)
+    for _ in range(5):
+        with suppress(HeadwaterError):
+            over_the_bus(world)
+        world.clock.advance(60)
+        with suppress(HeadwaterError):
+            attend(world)
+        world.clock.advance(114)
+    assert world.provider.count("create") == 2
+    assert world.kinds() == ["StreamFailed"]
+
+
+def test_a_failed_key_is_tried_as_whoever_asks_anew_would_have_it() -> None:
+    world = World(Unfindable())
+    world.provider.fail("create", ProviderRejected("no"))
+    with pytest.raises(ProviderRejected):
+        world.provision()
+    world.provider.fail("create", ProviderRateLimited("slow down"))
+    with pytest.raises(ProviderRateLimited):
+        over_the_bus(world)
+    world.clock.advance(60)
+    attend(world)
+    assert world.kinds() == ["StreamFailed", "StreamCreated"]
+    assert world.store.events[world.id_of()][-1].request_id == "envelope-1"
+
+
+LATE = InvalidRequest("The deadline has passed.")
+
+
+def test_a_request_past_its_deadline_is_opened_by_nobody() -> None:
+    world = World()
+    world.store.fail("settle", Killed())
+    with pytest.raises(Killed):
+        world.creation.give_up(CALLER, "key", world.wanted(), whole_invocation(), LATE)
+    once_free(world)
+    world.clock.advance(LANDING)
+    with pytest.raises(CreationAbandoned):
+        attend(world)
+    assert world.kinds() == ["StreamFailed"]
+    assert world.provider.alive == {}
+
+
+def test_a_late_request_does_not_end_what_another_asked_for_lately() -> None:
+    world = World()
+    accept(world)
+    late = Caller(CALLER.tenant, "envelope-1")
+    world.creation.give_up(late, "key", world.wanted(), whole_invocation(), LATE)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+
+
+# -- when
+
+
+def test_whoever_was_told_when_to_come_has_the_time_to() -> None:
+    world = World(Unfindable())
+    world.provider.fail("create", ProviderRateLimited("slow down", retry_after=60))
+    with pytest.raises(ProviderRateLimited):
+        world.provision()
+    assert world.record().due_at == world.clock() + timedelta(seconds=90)
+    assert world.provision().stream.state is State.READY  # and may come sooner
+
+
+def test_an_undecided_one_is_looked_for_every_quarter_of_an_hour() -> None:
+    world = World(Keyed())
+    killed_at(world, "create", carried_out=True)
+    world.provider.hidden = {"ref-1"}
+    world.provider.forget_guards()
+    world.clock.advance(5 * HOUR)
+    for _ in range(14):
+        with pytest.raises(CreateUndecided):
+            attend(world)
+        due_at = world.record().due_at
+        assert due_at
+        pause = (due_at - world.clock()).total_seconds()
+        assert 900 < pause < 1000
+        world.clock.advance(pause)
+
+
+def test_what_can_no_longer_be_read_is_closed_once_it_is_late() -> None:
+    world = World()
+    killed_at(world, "create", carried_out=False)
+    stream = world.record().stream.model_copy(update={"options": {"a_field_that_was": 1}})
+    world.store.touch(world.id_of(), stream=stream)
+    once_free(world)
+    attend(world)
+    assert world.kinds() == []
+    world.clock.advance(HOUR)
+    attend(world)
+    assert (world.record().claim, world.kinds()) == (None, ["StreamFailed"])
+
+
+def test_where_nothing_can_be_removed_what_could_not_be_sealed_is_counted() -> None:
+    world = World(Harmless())
+    world.provider.remains = "it stays"
+    world.vault.away = True
+    for expected in (ConnectionError, ConnectionError, ProviderOutcomeUnknown):
+        with pytest.raises(expected):
+            world.provision()
+    assert world.provider.count("create") == 2
+    assert world.counted == ["AmbiguousCreate"] * 2
+    assert world.kinds() == ["StreamFailed"]
 
 
 # -- a caller who does not wait
@@ -457,6 +706,15 @@ def test_accepted_twice_is_accepted_once() -> None:
     assert world.provider.calls == ["create"]
 
 
+def test_accepted_again_it_is_left_to_whoever_is_about_to_attend_to_it() -> None:
+    world = World()
+    accept(world)
+    world.store.meanwhile("update", lambda: attend(world))
+    again = accept(world)
+    assert isinstance(again, Accepted)
+    assert (again.again, world.record().revision) == (True, 1)
+
+
 def test_a_key_of_another_request_is_not_accepted() -> None:
     world = World()
     accept(world)
@@ -482,6 +740,31 @@ def test_a_key_that_failed_is_accepted_anew_with_another_body() -> None:
     attend(world)
     assert world.record().stream.name == "another"
     assert world.kinds() == ["StreamFailed", "StreamCreated"]
+
+
+def test_accepted_after_its_hour_it_is_waited_for_anew() -> None:
+    world = World()
+    accept(world)
+    world.clock.advance(HOUR + 1)
+    later = Caller(CALLER.tenant, "req-later")
+    accepted = world.creation.accept(later, "key", world.wanted())
+    assert isinstance(accepted, Accepted)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+    assert world.store.events[world.id_of()][0].request_id == "req-later"
+
+
+def test_accepted_while_unknown_it_is_not_abandoned() -> None:
+    world = World(Unfindable())
+    world.provider.fail("create", Killed(), carried_out=True)
+    with pytest.raises(Killed):
+        world.provision()
+    world.clock.advance(CLAIM_SECONDS)
+    attend(world)
+    accept(world)
+    once_free(world)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
 
 
 def test_a_caller_who_does_not_wait_takes_the_place_of_one_who_did() -> None:
@@ -569,9 +852,8 @@ def test_a_claim_that_nobody_can_settle_is_due_less_and_less_often() -> None:
         due_at = world.record().due_at
         assert due_at
         pauses.append((due_at - world.clock()).total_seconds())
-    assert pauses[:4] == [2, 4, 8, 16]
-    assert max(pauses) == 4096
-    assert not math.isinf(world.parts.patience)
+    assert pauses[:5] == [2, 4, 8, 16, 32]
+    assert max(pauses) == 32
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,13 @@ def test_a_fingerprint_is_of_what_was_sent_and_not_of_what_the_model_made_of_it(
     assert parse('{"options": {"labels": []}}', FakeOptions).fingerprint != parse("{}", FakeOptions).fingerprint
 
 
+def test_a_fingerprint_stays_what_it_is() -> None:
+    """It is kept with each stream, and compared with that of the next deployment."""
+    body = '{"options": {"b": [1.50, true, null, "é"], "a": {}}, "name": "lobby", "max_lifetime_seconds": 6e2}'
+    assert print_of(body) == "c9d722c3872be6cff99968c1a6e5dd1af85b84bedb58b3e9c1f5d3e26c83052e"
+    assert print_of("{}") == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=6) | st.integers()
 SCALARS = st.none() | st.booleans() | NUMBERS | st.text()
 VALUES = st.recursive(

@@ -11,7 +11,7 @@ from headwater import aws
 from headwater.deadline import Deadline
 from headwater.errors import ProviderSecretInvalid, ProviderUnavailable
 from headwater.orphan_reports import LINES, preview, search
-from headwater.orphans import MEMORY, Sighting, Sightings
+from headwater.orphans import MEMORY, Sighting, Sightings, Why
 from headwater.provider_function import ProviderFunction
 from headwater.queue import Inbox
 from headwater.sightings import TableSightings
@@ -23,7 +23,7 @@ from tests.unit.test_queue import Context, batch, envelope
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOURS = timedelta(hours=1)
-FIRST = Sighting(ref="ref-1", stream_id="str_1", first_seen=MOMENT, last_seen=MOMENT)
+FIRST = Sighting(ref="ref-1", stream_id="str_1", why=Why.NO_RECORD, first_seen=MOMENT, last_seen=MOMENT)
 SECOND = FIRST.model_copy(update={"last_seen": MOMENT + timedelta(hours=1), "sightings": 2})
 
 

@@ -2,23 +2,26 @@
 
 import math
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 from headwater.claims import Claims
 from headwater.deadline import Deadline
 from headwater.errors import (
     CallerError,
     CreateUndecided,
+    CreationInProgress,
     Effect,
     GuardSpent,
     HeadwaterError,
     OperatorError,
     ProviderError,
     ProviderOutcomeUnknown,
+    ProviderUnavailable,
 )
 from headwater.ports import Caller, Parts
 from headwater.provider import Options, Order, Resource, Search
-from headwater.records import Credentials, Record
+from headwater.records import Credentials, Origin, Record
 from headwater.requests import Wanted
 from headwater.settlement import Settlement, Superseded
 from headwater.streams import State
@@ -46,13 +49,14 @@ class Attempt:
         """
         return self._settled(lambda: self._found() or self._created())
 
-    def finish(self, error: HeadwaterError) -> tuple[Record, Credentials]:
-        """The settled stream that an earlier attempt made. Where there is none, settles as failed and raises ``error``.
+    def finish(self, error: HeadwaterError) -> None:
+        """Settle what an earlier attempt made, unless another has it; else settle as failed, and raise ``error``.
 
         Raises ``CreateUndecided``, having released the claim, where there may be one that should be found yet.
         """
         self._last_word = error
-        return self._settled(lambda: self._found() or self._nothing(error))
+        with suppress(Superseded):
+            self._settled(lambda: self._found() or self._nothing(error))
 
     def fail(self, error: HeadwaterError) -> HeadwaterError:
         """Settle as failed; the error to answer with."""
@@ -63,7 +67,13 @@ class Attempt:
     def _found(self) -> Resource | None:
         """What an earlier attempt made; the first one has nothing to look for."""
         if self.record.attempt > 1:
-            self._search = self._parts.provider.find(self._order(), self._in_time)
+            try:
+                self._search = self._parts.provider.find(self._order(), self._in_time)
+            except ProviderError as error:
+                if error.transient:
+                    raise
+                # A search that is refused says nothing of what is there.
+                raise _undecided(self._parts.provider.name, error) from None
         return self._search.resource if self._search else None
 
     def _created(self) -> Resource:
@@ -88,7 +98,20 @@ class Attempt:
             return
         if not self._search.conclusive:
             raise _undecided(self._parts.provider.name)
+        self._require_landed()
         self._begin_generation()
+
+    def _require_landed(self) -> None:
+        """Raises ``ProviderUnavailable`` while an earlier request may be under way: no search shows what it makes."""
+        if wait := self._landing():
+            raise ProviderUnavailable("An earlier request may still be under way.", retry_after=wait)
+
+    def _landing(self) -> float:
+        """Seconds until nothing is under way any more; 0 where that is certain now, or is nobody's concern."""
+        landed_at = self.record.landed_at
+        if landed_at is None or not self._parts.provider.guard_seconds:
+            return 0
+        return max(0.0, (landed_at - self._parts.clock()).total_seconds())
 
     def _require_gone(self, spent: GuardSpent) -> None:
         """Begin a generation once what holds the guard is certainly gone.
@@ -119,6 +142,7 @@ class Attempt:
         provider = self._parts.provider
         if provider.guard_seconds and self._search and not self._search.conclusive:
             raise _undecided(provider.name)
+        self._require_landed()
         raise error
 
     def _order(self) -> Order[Options]:
@@ -132,6 +156,8 @@ class Attempt:
     def _settled(self, work: Callable[[], Resource]) -> tuple[Record, Credentials]:
         try:
             resource = work()
+        except CreationInProgress:
+            raise  # somebody else has it, or is about to
         except (ProviderError, OperatorError, CallerError) as error:
             raise self._not_made(error) from None
         try:
@@ -161,15 +187,26 @@ class Attempt:
         unknown = isinstance(error, ProviderError) and error.effect is Effect.UNKNOWN
         if unknown and not self._parts.provider.guard_seconds:
             return self._in_doubt(error)
+        if unknown:
+            sent = {"landed_at": self._claims.landed_at(self._parts.clock()), "guard_spent_at": None}
+            self.record = self.record.model_copy(update=sent)
         transient = isinstance(error, OperatorError) or (
             isinstance(error, ProviderError) and (error.transient or unknown)
         )
         if transient:
-            self._settlement.released(self.record, self._parts.clock(), State.PROVISIONING)
+            self._settlement.released(self.record, self._parts.clock(), State.PROVISIONING, error.retry_after)
             return error
-        if self._search is None or self._search.conclusive:
-            # Certainly nothing was made: whoever asks anew begins with a whole guard.
-            self.record = self.record.model_copy(update={"guarded_since": None})
+        return self._refused(error)
+
+    def _refused(self, error: HeadwaterError) -> HeadwaterError:
+        """This attempt made nothing; the stream has failed where an earlier one certainly made nothing either."""
+        if self._parts.provider.guard_seconds and self._search and not self._search.conclusive:
+            self._parts.count("UndecidedCreate")
+            return self._released(error, self._parts.undecided_pause, State.UNKNOWN)
+        if wait := self._landing():
+            return self._released(error, wait, State.PROVISIONING)
+        # Whoever asks anew begins with a whole guard.
+        self.record = self.record.model_copy(update={"guarded_since": None, "guard_spent_at": None})
         return self.fail(error)
 
     def _in_doubt(self, error: HeadwaterError) -> HeadwaterError:
@@ -185,6 +222,30 @@ class Attempt:
         self._settlement.released(self.record, self._parts.clock() + timedelta(seconds=wait), state)
         error.retry_after = math.ceil(wait) or 1
         return error
+
+
+def take_over(
+    parts: Parts,
+    caller: Caller,
+    existing: Record,
+    wanted: Wanted,
+    deadline: Deadline,
+    origin: Origin,
+    until: datetime | None,
+) -> Attempt:
+    """The next attempt, ours; ``until`` is its ``try_until``.
+
+    Raises ``CreationInProgress`` where another was quicker, ``ProviderOutcomeUnknown``, settled, where there may be no
+    further attempt.
+    """
+    claims = Claims(parts)
+    record = claims.write(claims.following(caller, existing, wanted, deadline, origin, until))
+    attempt = Attempt(parts, caller, record, wanted, deadline)
+    if claims.left_in_doubt(existing):
+        parts.count("AmbiguousCreate")
+    if too_ambiguous(parts, record):
+        raise attempt.fail(outcome_unknown(parts.provider.name))
+    return attempt
 
 
 def too_ambiguous(parts: Parts, record: Record) -> bool:

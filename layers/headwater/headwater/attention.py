@@ -1,20 +1,20 @@
 """What a stream needs now, whoever noticed: its creation resumed, its lease renewed, its end. Pure over its ports."""
 
-from headwater.creation import Creation
 from headwater.deadline import Deadline
 from headwater.events import AttentionData
 from headwater.lifecycle import Lifecycle
 from headwater.ports import Caller, Parts
 from headwater.records import Record
+from headwater.recovery import Recovery
 from headwater.streams import OVER, State
 
 
 class Attention:
     """Attends to the streams of one provider, by the record as it is then: a command may come late, or twice."""
 
-    def __init__(self, parts: Parts, creation: Creation, lifecycle: Lifecycle) -> None:
+    def __init__(self, parts: Parts, lifecycle: Lifecycle) -> None:
         self._parts = parts
-        self._creation = creation
+        self._recovery = Recovery(parts)
         self._lifecycle = lifecycle
 
     def attend(self, data: AttentionData, request_id: str, deadline: Deadline) -> None:
@@ -24,7 +24,7 @@ class Attention:
             return
         if record.claim:
             if data.reason == "due":
-                self._creation.resume(record, deadline)
+                self._recovery.resume(record, deadline)
             return
         if record.stream.state in OVER | {State.FAILED}:
             return

@@ -1,5 +1,6 @@
 """Whose turn it is to create, and what an attempt begins with. Pure over its ports."""
 
+import math
 import secrets
 from datetime import datetime, timedelta
 
@@ -33,8 +34,14 @@ class Claims:
 
     def accepted_again(self, caller: Caller, existing: Record, wanted: Wanted) -> Record:
         """``existing``, which failed, to be worked on by whoever comes first."""
-        again = self._asked_again(caller, existing, wanted, None)
-        return again.model_copy(update={"claim": self._free(existing.attempt), "origin": "async"})
+        again = self._asked_again(caller, existing, wanted, "async", None)
+        return again.model_copy(update={"claim": self._free(existing.attempt)})
+
+    def awaited_anew(self, caller: Caller, existing: Record) -> Record:
+        """``existing``, on which nobody works, asked for anew by somebody who does not wait."""
+        origin = "async" if existing.origin == "api" else existing.origin
+        update = {"origin": origin, "request_id": caller.request_id, "try_until": self._patient()}
+        return existing.model_copy(update=update)
 
     def unreadable(self, caller: Caller, key: str) -> Record:
         """The record of a request that cannot be carried out: claimed only to be settled as failed at once."""
@@ -51,12 +58,18 @@ class Claims:
         )
 
     def following(
-        self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline, until: datetime | None = None
+        self,
+        caller: Caller,
+        existing: Record,
+        wanted: Wanted,
+        deadline: Deadline,
+        origin: Origin,
+        until: datetime | None,
     ) -> Record:
         """``existing`` with its next attempt ours; it takes the request's place, which a failed one may differ from."""
         attempt = existing.attempt + 1
         claim = self._claim(attempt, deadline.worker_ends(), self.doubt_seconds(wanted))
-        again = self._asked_again(caller, existing, wanted, until)
+        again = self._asked_again(caller, existing, wanted, origin, until)
         return again.model_copy(update={"attempt": attempt, "claim": claim})
 
     def repeated(self, existing: Record) -> Record:
@@ -74,10 +87,27 @@ class Claims:
                 return current  # our own write, its answer lost
             raise CreationInProgress("Another request with this key was quicker.", retry_after=1) from None
 
+    def require_free(self, claim: Claim) -> None:
+        """Raises ``CreationInProgress`` while the claim's worker, or what it may have left, is not gone."""
+        wait = claim.wait(self._parts.clock())
+        if wait > 0:
+            raise CreationInProgress(
+                "The stream of this key is being created, or what became of it is not known yet.",
+                retry_after=math.ceil(wait),
+            )
+
+    def is_late(self, record: Record) -> bool:
+        """Whether nobody has asked for it lately enough to have something of it now."""
+        return record.try_until is not None and record.try_until <= self._parts.clock()
+
     def left_in_doubt(self, existing: Record) -> bool:
         """Whether the last worker died without saying what it did, and nobody can find out."""
         died = existing.claim is not None and not existing.claim.released
         return died and not self._parts.provider.guard_seconds
+
+    def landed_at(self, sent_at: datetime) -> datetime:
+        """When a request that was sent then at the latest has reached the provider."""
+        return sent_at + timedelta(seconds=self._parts.landing)
 
     def doubt_seconds(self, wanted: Wanted) -> float:
         """How long after a worker's death a resource of its that nobody can find may live on."""
@@ -103,8 +133,11 @@ class Claims:
         )
         return self._with_secrets(record, wanted)
 
-    def _asked_again(self, caller: Caller, existing: Record, wanted: Wanted, until: datetime | None) -> Record:
-        common = wanted.common
+    def _asked_again(
+        self, caller: Caller, existing: Record, wanted: Wanted, origin: Origin, until: datetime | None
+    ) -> Record:
+        common, claim = wanted.common, existing.claim
+        died = claim is not None and not claim.released
         stream = existing.stream.model_copy(
             update={
                 "name": common.name,
@@ -118,12 +151,18 @@ class Claims:
             update={
                 "stream": stream,
                 "fingerprint": wanted.fingerprint,
-                "guarded_since": existing.guarded_since or self._parts.clock(),
+                # A claim from before guards were counted is as old as its record.
+                "guarded_since": existing.guarded_since
+                or (existing.stream.created_at if claim else self._parts.clock()),
+                # Whatever is told while a dead worker's request may be under way may be of that one.
+                "guard_spent_at": None if died else existing.guard_spent_at,
+                "landed_at": self.landed_at(claim.until) if claim and died else existing.landed_at,
+                "origin": origin if claim is None or existing.origin == "api" else existing.origin,
                 "request_id": caller.request_id,
                 "try_until": until or self._patient(),
                 "max_lifetime_seconds": common.max_lifetime_seconds,
                 # A key that failed begins anew, whatever it failed of.
-                "ambiguous_creates": existing.ambiguous_creates + self.left_in_doubt(existing) if existing.claim else 0,
+                "ambiguous_creates": existing.ambiguous_creates + self.left_in_doubt(existing) if claim else 0,
                 "ended_at": None,
             }
         )

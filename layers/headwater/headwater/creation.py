@@ -1,14 +1,13 @@
 """Claim, take over, resume: one key, one stream; one stream, one event. Pure over its ports."""
 
-import math
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from headwater.attempt import Attempt, outcome_unknown, too_ambiguous
+from headwater.attempt import Attempt, take_over
 from headwater.claims import Claims, same_worker
 from headwater.deadline import Deadline
 from headwater.errors import (
-    CreationAbandoned,
     CreationInProgress,
     HeadwaterError,
     IdempotencyKeyReused,
@@ -16,9 +15,9 @@ from headwater.errors import (
 )
 from headwater.events import AttentionData
 from headwater.ports import Caller, Parts, Stale
-from headwater.records import Claim, Credentials, Origin, Record
-from headwater.requests import CreateRequest, Wanted
-from headwater.sealing import unseal_credentials, unseal_options
+from headwater.records import Credentials, Origin, Record
+from headwater.requests import Wanted
+from headwater.sealing import unseal_credentials
 from headwater.settlement import Settlement, Superseded
 from headwater.streams import OVER, State, Stream
 
@@ -67,7 +66,7 @@ class Creation:
         existing = self._parts.store.claim(record)
         if existing is None or same_worker(existing, record):
             return self._make(caller, record, wanted, deadline)
-        return self._answer_used_key(caller, existing, wanted, deadline, until)
+        return self._answer_used_key(caller, existing, wanted, deadline, origin, until)
 
     def accept(self, caller: Caller, key: str, wanted: Wanted) -> Accepted | Opened:
         """The stream of this key, to be made by whoever attends to it next; where it is there already, that.
@@ -84,9 +83,10 @@ class Creation:
         self._require_same(existing, wanted)
         if not existing.claim:
             return self._replay(existing)
-        if existing.claim.free_at <= self._parts.clock():
-            # Nobody has it, and the caller of before may not have been one who does not wait.
-            self._claims.write(existing.model_copy(update={"origin": "async"}))
+        if existing.claim.until <= self._parts.clock() and (existing.origin == "api" or self._claims.is_late(existing)):
+            # Nobody works on it, and whoever asked for it before does not wait for it any longer.
+            with suppress(Stale):
+                existing = self._parts.store.update(self._claims.awaited_anew(caller, existing))
         return self._accepted(existing, again=True)
 
     def refuse(self, caller: Caller, key: str, error: HeadwaterError) -> None:
@@ -97,7 +97,7 @@ class Creation:
             self._settlement.failed(caller, record, error)
         elif existing.claim and existing.fingerprint == record.fingerprint:
             # An earlier refusal, whose worker died before it could say so.
-            self._require_free(existing.claim)
+            self._claims.require_free(existing.claim)
             self._settlement.failed(caller, self._claims.write(self._claims.repeated(existing)), error)
 
     def give_up(self, caller: Caller, key: str, wanted: Wanted, deadline: Deadline, error: HeadwaterError) -> None:
@@ -105,89 +105,66 @@ class Creation:
 
         Raises ``CreationInProgress`` while an earlier attempt may still be at it.
         """
-        record = self._claims.first(caller, key, wanted, deadline, "bus", None)
+        # Were its worker to die now, whoever goes on must not open it either.
+        record = self._claims.first(caller, key, wanted, deadline, "bus", self._parts.clock())
         existing = self._parts.store.claim(record)
         if existing is None or same_worker(existing, record):
             raise self._settlement.failed(caller, record, error)
-        if existing.claim and existing.fingerprint == wanted.fingerprint:
-            self._require_free(existing.claim)
-            self._finish(self._taken_over(caller, existing, wanted, deadline, existing.try_until), error)
-
-    def resume(self, existing: Record, deadline: Deadline) -> None:
-        """Go on with what a dead attempt left, if nobody has: settle what was made, else create, fail, or wait.
-
-        Raises as ``provision`` does what it has recorded by then.
-        """
-        claim, moment = existing.claim, self._parts.clock()
-        if claim is None or claim.until > moment:
-            return
-        if claim.free_at > moment:
-            self._tell_unknown(existing, claim)
-            return
-        caller = Caller(existing.tenant, existing.request_id)
-        if not existing.fingerprint:
-            self._resume_refusal(caller, existing)
-            return
-        attempt = self._taken_over(caller, existing, self._asked(existing), deadline, existing.try_until)
-        if self._is_abandoned(existing):
-            self._finish(attempt, self._abandoned(attempt.record))
-            return
-        try:
-            attempt.make()
-        except Superseded:
-            return  # another attempt has it
+        theirs = existing.request_id != caller.request_id and not self._claims.is_late(existing)
+        if existing.claim and existing.fingerprint == wanted.fingerprint and not theirs:
+            self._claims.require_free(existing.claim)
+            until = existing.try_until
+            take_over(self._parts, caller, existing, wanted, deadline, existing.origin, until).finish(error)
 
     # -- the key was used before
 
     def _answer_used_key(
-        self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline, until: datetime | None
+        self,
+        caller: Caller,
+        existing: Record,
+        wanted: Wanted,
+        deadline: Deadline,
+        origin: Origin,
+        until: datetime | None,
     ) -> Opened:
         if _failed(existing):
-            return self._take_over(caller, existing, wanted, deadline, until)
+            if origin == "bus" and existing.request_id == caller.request_id:
+                raise ended(existing)  # nobody asks anew: the same message came again
+            return self._take_over(caller, existing, wanted, deadline, origin, until)
         self._require_same(existing, wanted)
         if not existing.claim:
             return self._replay(existing)
-        self._require_free(existing.claim)
-        return self._take_over(caller, existing, wanted, deadline, until)
+        self._claims.require_free(existing.claim)
+        return self._take_over(caller, existing, wanted, deadline, origin, until)
 
     def _require_same(self, existing: Record, wanted: Wanted) -> None:
         """Raises ``IdempotencyKeyReused`` for another request."""
         if existing.fingerprint != wanted.fingerprint:
             raise IdempotencyKeyReused("This key was used before, for a request with another body.")
 
-    def _require_free(self, claim: Claim) -> None:
-        """Raises ``CreationInProgress`` while the claim's worker, or what it may have left, is not gone."""
-        wait = (claim.free_at - self._parts.clock()).total_seconds()
-        if wait > 0:
-            raise CreationInProgress(
-                "The stream of this key is being created, or what became of it is not known yet.",
-                retry_after=math.ceil(wait),
-            )
-
     def _replay(self, record: Record) -> Opened:
         """Raises ``StreamEnded`` once it is over."""
         if record.stream.state in OVER | {State.ENDING, State.FAILED}:
             raise ended(record)
         sealed = self._parts.store.credentials(record.stream.id)
+        if sealed is None:
+            # It has no secrets, or it ended just now, and what opened it went with it.
+            record = self._parts.store.load(record.stream.id) or record
+            if record.stream.state in OVER:
+                raise ended(record)
         return Opened(record.stream, unseal_credentials(self._parts.vault, record, sealed), replayed=True)
 
     def _take_over(
-        self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline, until: datetime | None
+        self,
+        caller: Caller,
+        existing: Record,
+        wanted: Wanted,
+        deadline: Deadline,
+        origin: Origin,
+        until: datetime | None,
     ) -> Opened:
-        attempt = self._taken_over(caller, existing, wanted, deadline, until)
+        attempt = take_over(self._parts, caller, existing, wanted, deadline, origin, until)
         return self._made_by(attempt, caller, wanted, deadline)
-
-    def _taken_over(
-        self, caller: Caller, existing: Record, wanted: Wanted, deadline: Deadline, until: datetime | None
-    ) -> Attempt:
-        """The next attempt, ours. Raises ``ProviderOutcomeUnknown``, settled, where there may be no further one."""
-        record = self._claims.write(self._claims.following(caller, existing, wanted, deadline, until))
-        attempt = Attempt(self._parts, caller, record, wanted, deadline)
-        if self._claims.left_in_doubt(existing):
-            self._parts.count("AmbiguousCreate")
-        if too_ambiguous(self._parts, record):
-            raise attempt.fail(outcome_unknown(self._parts.provider.name))
-        return attempt
 
     # -- make it
 
@@ -201,63 +178,15 @@ class Creation:
             recorded = superseded.recorded
             if recorded is None or recorded.claim:
                 raise CreationInProgress("Another request with this key took over.", retry_after=1) from None
-            return self._answer_used_key(caller, recorded, wanted, deadline, None)
+            return self._answer_used_key(caller, recorded, wanted, deadline, recorded.origin, None)
         return Opened(settled.stream, credentials, replayed=False)
 
-    # -- nobody waits
+    # -- have it made
 
     def _accepted(self, record: Record, *, again: bool) -> Accepted:
         stream = record.stream
         self._parts.call_for(AttentionData(provider=stream.provider, stream_id=stream.id, reason="due"))
         return Accepted(stream, again)
-
-    def _finish(self, attempt: Attempt, error: HeadwaterError) -> None:
-        try:
-            attempt.finish(error)
-        except Superseded:
-            return  # another attempt has it
-
-    def _is_abandoned(self, record: Record) -> bool:
-        """Whether nobody would have anything of a stream that was created now."""
-        # Without a guard a second create may make a second one, and the caller who waited for its secrets is gone.
-        return self._is_late(record) or (record.origin == "api" and not self._parts.provider.guard_seconds)
-
-    def _abandoned(self, record: Record) -> HeadwaterError:
-        if record.ambiguous_creates:
-            return outcome_unknown(self._parts.provider.name)
-        return CreationAbandoned("The stream was not created in time, and nobody waits for it any more.")
-
-    def _resume_refusal(self, caller: Caller, existing: Record) -> None:
-        """A refusal that died is repeated by its queue, which knows why; only where it never is, without saying so."""
-        if self._is_late(existing):
-            record = self._claims.write(self._claims.repeated(existing))
-            self._settlement.failed(caller, record, self._abandoned(record))
-
-    def _is_late(self, record: Record) -> bool:
-        return record.try_until is not None and record.try_until <= self._parts.clock()
-
-    def _tell_unknown(self, existing: Record, claim: Claim) -> None:
-        """Say of a dead attempt's stream that its outcome is unknown, once; it stays so until the claim is free."""
-        if claim.released:
-            return
-        doubtful = existing.model_copy(
-            update={"ambiguous_creates": existing.ambiguous_creates + self._claims.left_in_doubt(existing)}
-        )
-        try:
-            self._settlement.let_go(doubtful, claim.free_at, State.UNKNOWN)
-        except Stale:
-            return  # somebody has taken over
-        self._parts.count("AmbiguousCreate")
-
-    def _asked(self, record: Record) -> Wanted:
-        """The request of an unsettled record, its secrets unsealed."""
-        options = unseal_options(self._parts.vault, record, self._parts.provider.options_type)
-        common = CreateRequest(
-            name=record.stream.name,
-            metadata=record.stream.metadata,
-            max_lifetime_seconds=record.max_lifetime_seconds,
-        )
-        return Wanted(common, options, record.fingerprint)
 
 
 def _failed(record: Record) -> bool:

@@ -4,10 +4,11 @@ import email.utils
 import math
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from json import loads
+from threading import Event
 from typing import Annotated, Any
 
 import httpx
@@ -126,9 +127,10 @@ class ProviderClient:
         """
 
         def once(fresh: bool = False) -> Answer:
-            answer = self._exchange(method, path, deadline, json, headers or {}, seconds, fresh)
+            secret = {name: value.get_secret_value() for name, value in self._authorize(fresh).items()}
+            answer = self._exchange(method, path, deadline, json, {**(headers or {}), **secret}, seconds)
             if answer.status >= 300 or self._refuses(answer):
-                raise self._refusal(answer, method, private)
+                raise self._refusal(answer, method, private, secret.values())
             return answer
 
         def twice_if_unauthorized() -> Answer:
@@ -147,18 +149,16 @@ class ProviderClient:
         json: JsonValue,
         headers: Mapping[str, str],
         seconds: float,
-        fresh: bool,
     ) -> Answer:
-        secret = {name: value.get_secret_value() for name, value in self._authorize(fresh).items()}
         patience = min(seconds, deadline.remaining())
         if patience <= 0:
             raise self._silence(errors.ProviderUnavailable, Effect.NONE, "there was no time left to call it")
         timeout = httpx.Timeout(patience, connect=min(CONNECT_SECONDS, patience))
+        given_up = Event()
+        how: dict[str, Any] = {"headers": headers, "timeout": timeout, "extensions": {"trace": _sent_unless(given_up)}}
 
         def exchange() -> Answer:
-            with self._client.stream(
-                method, self._base_url + path, json=json, headers={**headers, **secret}, timeout=timeout
-            ) as response:
+            with self._client.stream(method, self._base_url + path, json=json, **how) as response:
                 return Answer(response.status_code, response.headers, _read(response))
 
         try:
@@ -173,6 +173,8 @@ class ProviderClient:
             failure = self._no_answer(method, "it did not answer in time")
         except httpx.HTTPError:
             failure = self._no_answer(method, "its answer was unreadable")
+        finally:
+            given_up.set()
         raise failure
 
     def _no_answer(self, method: str, what: str) -> ProviderError:
@@ -184,33 +186,46 @@ class ProviderClient:
     def _silence(self, kind: type[ProviderError], effect: Effect, what: str) -> ProviderError:
         return kind(f"{self._provider}: {what}.", effect=effect, upstream=Upstream(self._provider))
 
-    def _refusal(self, answer: Answer, method: str, private: bool) -> ProviderError:
+    def _refusal(self, answer: Answer, method: str, private: bool, secret: Collection[str]) -> ProviderError:
         told = self._explain(answer)
         kind = told.kind or _meaning(answer.status)
         effect = told.effect or _effect(answer.status, method)
         wait = retry_after(answer.headers)
         # A key that was refused may be one that we no longer hold and could not mask.
         quiet = private or kind is errors.ProviderUnauthorized
-        message = None if quiet else self._masked(told.message)
-        faults = () if quiet else tuple(self._of_our_request(fault) for fault in told.faults[:FAULTS])
+        message = None if quiet else _masked(told.message, secret)
+        faults = () if quiet else tuple(_of_our_request(fault, secret) for fault in told.faults[:FAULTS])
         detail = f"{self._provider} answered {answer.status}" + (f": {message}" if message else ".")
         return kind(
             detail,
             effect=effect,
             retry_after=(told.retry_after if wait is None else wait) if kind.retryable else None,
             faults=faults,
-            upstream=Upstream(self._provider, answer.status, self._masked(told.code), self._masked(told.request_id)),
+            upstream=Upstream(
+                self._provider, answer.status, _masked(told.code, secret), _masked(told.request_id, secret)
+            ),
         )
 
-    def _of_our_request(self, fault: Fault) -> Fault:
-        return Fault(OPTIONS + fault.pointer, fault.code, self._masked(fault.detail) or "")
 
-    def _masked(self, message: str | None) -> str | None:
-        """The provider's words without the key that we sent, which they may repeat."""
-        for header in self._authorize(False).values():
-            for word in header.get_secret_value().split():
-                message = message.replace(word, MASK) if message and len(word) >= SHORTEST_KEY else message
-        return message[:LONGEST_MESSAGE] if message else None
+def _sent_unless(given_up: Event) -> Callable[[str, Any], None]:
+    """Told of each step of an exchange, it ends one that nobody waits for any more before anything is sent."""
+
+    def notice(step: str, _: Any) -> None:
+        if given_up.is_set() and step.startswith("http11.send_request"):
+            raise TimeoutError
+
+    return notice
+
+
+def _of_our_request(fault: Fault, secret: Collection[str]) -> Fault:
+    return Fault(OPTIONS + fault.pointer, fault.code, _masked(fault.detail, secret) or "")
+
+
+def _masked(message: str | None, secret: Collection[str]) -> str | None:
+    """The provider's words without the key that we sent, which they may repeat."""
+    for word in " ".join(secret).split():
+        message = message.replace(word, MASK) if message and len(word) >= SHORTEST_KEY else message
+    return message[:LONGEST_MESSAGE] if message else None
 
 
 @cache

@@ -229,5 +229,5 @@ def _renewed(record: Record, resource: Resource, moment: datetime) -> Record:
 
 
 def _still_creating(record: Record, moment: datetime) -> CreationInProgress:
-    wait = (record.claim.free_at - moment).total_seconds() if record.claim else 0
+    wait = record.claim.wait(moment) if record.claim else 0
     return CreationInProgress("The stream is still being created.", retry_after=max(1, math.ceil(wait)))

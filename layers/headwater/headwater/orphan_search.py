@@ -116,7 +116,7 @@ class _Run:
             self._recorded += 1
             self._forget(marked)
             return None
-        seen = self._seen(marked)
+        seen = self._seen(marked, why)
         return Orphan(
             ref=marked.ref,
             stream_id=marked.stream_id,
@@ -135,10 +135,10 @@ class _Run:
         if known and not self._report.dry_run:
             self._tried(marked, "forgetting it", lambda _: forget(self._report.provider, known))
 
-    def _seen(self, marked: Marked) -> Sighting:
+    def _seen(self, marked: Marked, why: Why) -> Sighting:
         """The sighting as it now stands; one that could not be kept does not count."""
         known, keep = self._known.get(marked.ref), self._search.sightings.keep
-        seen = following(known, marked, self._moment)
+        seen = following(known, marked, why, self._moment)
         if seen != known and not self._report.dry_run:
             kept = self._tried(marked, "noting it", lambda _: keep(self._report.provider, seen, known))
             seen = seen if kept else known or seen

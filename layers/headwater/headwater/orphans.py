@@ -53,6 +53,7 @@ class Sighting(Frozen):
 
     ref: str
     stream_id: str
+    why: Why
     first_seen: AwareDatetime
     last_seen: AwareDatetime
     sightings: int = 1
@@ -140,10 +141,13 @@ def reason(record: Record | None, ref: str, moment: datetime) -> Why | None:
     return None if record.stream.provider_ref == ref else Why.ANOTHER
 
 
-def following(known: Sighting | None, seen: Marked, moment: datetime) -> Sighting:
-    """What is to be kept once ``seen`` is seen now; ``known`` itself where that is too soon to count."""
-    if known is None or known.stream_id != seen.stream_id or known.expires <= moment:
-        return Sighting(ref=seen.ref, stream_id=seen.stream_id, first_seen=moment, last_seen=moment)
+def following(known: Sighting | None, seen: Marked, why: Why, moment: datetime) -> Sighting:
+    """What is to be kept once ``seen`` is seen now; ``known`` itself where that is too soon to count.
+
+    What is an orphan for another reason than before is counted anew.
+    """
+    if known is None or (known.stream_id, known.why) != (seen.stream_id, why) or known.expires <= moment:
+        return Sighting(ref=seen.ref, stream_id=seen.stream_id, why=why, first_seen=moment, last_seen=moment)
     if moment - known.last_seen < PAUSE:
         return known
     return known.model_copy(update={"last_seen": moment, "sightings": known.sightings + 1})

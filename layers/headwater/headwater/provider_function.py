@@ -54,7 +54,7 @@ class ProviderFunction:
 
     @cached_property
     def attention(self) -> Attention:
-        return Attention(self.parts, self.creation, self.lifecycle)
+        return Attention(self.parts, self.lifecycle)
 
     @cached_property
     def api(self) -> Api:

@@ -22,6 +22,15 @@ class Claim(Frozen):
     """A word of its own for each claim, by which a worker knows its write again."""
     released: bool = False
     """Whether nobody works on it: its worker let go of it, having counted what it left in doubt."""
+    expected_at: AwareDatetime | None = None
+    """When whoever was told to come again should have come."""
+
+    def wait(self, moment: datetime) -> float:
+        """Seconds after ``moment`` at which to ask again: by ``until`` a living worker has settled or let go.
+
+        0 or less where the next attempt may begin.
+        """
+        return ((self.until if moment < self.until else self.free_at) - moment).total_seconds()
 
 
 type Origin = Literal["api", "async", "bus"]
@@ -31,8 +40,8 @@ EXPIRY_GRACE = timedelta(seconds=90)
 """The beat that ends a lifetime comes first; after this long it is looked after in its stead."""
 LOOK_SECONDS = 20
 """When to look first at a stream that its provider is still making: 14 s were seen."""
-LONGEST_PAUSE_EXPONENT = 12
-"""Of two, in seconds: a claim that nobody could settle for over an hour's worth of attempts."""
+LONGEST_PAUSE_EXPONENT = 5
+"""Of two, in seconds. Clients raise the attempts too, and whoever sweeps has a longer pause of their own."""
 
 
 class Record(Frozen):
@@ -51,6 +60,8 @@ class Record(Frozen):
     """When a create of this generation was first begun; None where certainly none has had an effect."""
     guard_spent_at: AwareDatetime | None = None
     """When the provider first said that its guard is held by something that it no longer has."""
+    landed_at: AwareDatetime | None = None
+    """When whatever was sent without an answer has reached the provider: until then no search proves anything."""
     origin: Origin = "api"
     request_id: str = ""
     """Of the API call or bus event that asked for it, for the events of whoever finishes it."""
@@ -90,7 +101,8 @@ class Record(Frozen):
         if claim.until < claim.free_at and not claim.released:
             return claim.until
         pause = 2 ** min(self.attempt, LONGEST_PAUSE_EXPONENT)
-        return claim.free_at + timedelta(seconds=pause)
+        due_at = claim.free_at + timedelta(seconds=pause)
+        return max(due_at, claim.expected_at) if claim.expected_at else due_at
 
     @property
     def expires(self) -> datetime | None:

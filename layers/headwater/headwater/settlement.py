@@ -15,6 +15,10 @@ WRITES = 3
 """How often a settle is tried that met another transaction, but no other attempt."""
 
 
+PUNCTUAL = 30
+"""Seconds by which a client may come later than it was told before somebody else goes on in its place."""
+
+
 class Superseded(Exception):
     """The claim is no longer this attempt's. ``ours`` is what it would have recorded, ``recorded`` what is there."""
 
@@ -61,8 +65,9 @@ class Settlement:
             return seal_credentials(self._parts.vault, ours, credentials)
         except Exception:
             # Without its secrets it is of no use to anyone, and where there is no guard nobody would find it again.
-            if not self._parts.provider.guard_seconds:
-                self._parts.provider.remove(ours.handle, deadline)
+            if not self._parts.provider.guard_seconds and self._parts.provider.remove(ours.handle, deadline).remains:
+                self._parts.count("AmbiguousCreate")
+                record = record.model_copy(update={"ambiguous_creates": record.ambiguous_creates + 1})
             self.released(record, self._parts.clock(), State.PROVISIONING)
             raise
 
@@ -109,19 +114,27 @@ class Settlement:
         error.settled = True
         return error
 
-    def released(self, record: Record, free_at: datetime, state: State) -> None:
-        """Let go of the claim, so that a client told to come back is not met by our own shadow."""
+    def released(self, record: Record, free_at: datetime, state: State, retry_after: float | None = None) -> None:
+        """Let go of the claim, so that a client told to come back, perhaps after a while, is not met by our shadow."""
         try:
-            self.let_go(record, free_at, state)
+            self.let_go(record, free_at, state, retry_after)
         except Stale:
             return  # another attempt has taken over meanwhile: it is not ours to release
 
-    def let_go(self, record: Record, free_at: datetime, state: State) -> None:
+    def let_go(self, record: Record, free_at: datetime, state: State, retry_after: float | None = None) -> None:
         """Mark a claimed record as worked on by nobody, and free for the next attempt then. Raises ``Stale``."""
         if not record.claim:
             return
-        until = min(self._parts.clock(), record.claim.until)
-        claim = record.claim.model_copy(update={"until": until, "free_at": free_at, "released": True})
+        moment = self._parts.clock()
+        wait = None if retry_after is None else min(retry_after, self._parts.patience) + PUNCTUAL
+        expected_at = None if wait is None else moment + timedelta(seconds=wait)
+        update = {
+            "until": min(moment, record.claim.until),
+            "free_at": free_at,
+            "released": True,
+            "expected_at": expected_at,
+        }
+        claim = record.claim.model_copy(update=update)
         stream = record.stream.model_copy(update={"state": state})
         self._parts.store.update(record.model_copy(update={"claim": claim, "stream": stream}))
 
