@@ -9,7 +9,7 @@ export PYTHONPATH := functions:layers/headwater:.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 
-.PHONY: help demo up down test check unit stack contracts orphans republish pins clean
+.PHONY: help demo up down test check unit stack simulate contracts orphans republish pins clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ unit: setup ## every suite but the deployed stack's
 
 stack: setup ## the deployed system, over real HTTP
 	$(BIN)/pytest tests/stack -v
+
+simulate: .venv/ready ## one seed of the simulation, step by step: RUN='keyed 7'
+	@$(BIN)/python -m tests.simulation $(RUN)
 
 contracts: .venv/ready ## write the generated files anew: event schemas, capabilities
 	$(BIN)/python -m local.generate

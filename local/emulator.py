@@ -1,8 +1,8 @@
 """Starts the AWS emulator, whose functions then start as Lambda's do: `emulator.py FOLDER`, run by its own Python.
 
-By itself it unpacks code and layers for each environment anew, without bytecode, and starts as many at once as are asked
-for: fifty starve each other, and every call that is under way. Lambda has code and layers in one read-only place, and
-so have the functions here, below FOLDER, bytecode beside them; and no more start at a time than there are processors.
+By itself it unpacks code and layers anew for each environment, without bytecode, and starts as many at once as are
+asked for: fifty starve each other, and every call that is under way. Lambda has code and layers in one read-only place,
+and so have the functions here, below FOLDER, bytecode beside them; and only a few start at a time.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Any, Self
 
-KEPT_SECONDS = 86_400
+KEPT_SECONDS = 7 * 86_400
 """After so long without being used, what was unpacked is removed."""
 
 
@@ -32,8 +32,9 @@ class Places:
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         for place in folder.iterdir():
-            if place.stat().st_mtime < time.time() - KEPT_SECONDS:
-                shutil.rmtree(place, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another emulator was quicker
+                if place.stat().st_mtime < time.time() - KEPT_SECONDS:
+                    shutil.rmtree(place, ignore_errors=True)
 
     def of(self, archive: Path) -> Path:
         """Where the archive's content is, unpacked now if it never was."""

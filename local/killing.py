@@ -1,7 +1,8 @@
 """The calling process dies of SIGKILL: how it is found, and which processes may be killed at all."""
 
+import contextlib
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import psutil
@@ -31,9 +32,8 @@ def descendants_of(port: int | None) -> Victims:
         return nobody
 
     def victims() -> Iterable[psutil.Process]:
-        listeners = [process for process in psutil.process_iter() if _listens(process, port)]
-        below = {child for listener in listeners for child in _children(listener)}
-        return below - set(listeners)
+        told = {pid for pid, one in _connections() if one.status == psutil.CONN_LISTEN and one.laddr.port == port}
+        return {child for pid in told if pid for child in _children(pid) if child.pid not in told}
 
     return victims
 
@@ -41,26 +41,28 @@ def descendants_of(port: int | None) -> Victims:
 def caller(connection: socket.socket, victims: Victims) -> psutil.Process:
     """The process at the other end. Raises NoVictim where it is not one of `victims`."""
     here, there = connection.getsockname(), connection.getpeername()
+    told = {pid for pid, one in _connections() if (one.laddr, one.raddr) == (there, here)}
     for process in victims():
-        if any((one.laddr, one.raddr) == (there, here) for one in _connections(process)):
+        if process.pid in told:
             return process
     raise NoVictim("the caller is not a process that may be killed")
 
 
-def _listens(process: psutil.Process, port: int) -> bool:
-    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in _connections(process))
+def _connections() -> Iterator[tuple[int | None, Any]]:
+    """Each with its process, those of other users perhaps without.
 
-
-def _connections(process: psutil.Process) -> Sequence[Any]:
-    """None of a process that has ended, or is another user's."""
+    In one look at all: one at each process takes seconds on a busy machine, and the caller, who waits, may give up.
+    """
     try:
-        return process.net_connections("tcp")
-    except psutil.Error:
-        return []
+        yield from ((one.pid, one) for one in psutil.net_connections("tcp"))
+    except psutil.AccessDenied:  # macOS lets only root look at all
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):  # it has ended, or is another user's
+                yield from ((process.pid, one) for one in process.net_connections("tcp"))
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
+def _children(pid: int) -> list[psutil.Process]:
     try:
-        return process.children(recursive=True)
+        return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []

@@ -59,6 +59,10 @@ class Api:
         self.exchanges.append(Exchange(method, path, body if isinstance(body, str) else json.dumps(body), answer))
         return answer
 
+    def signed_create(self, provider: str, key: str, body: Any = None) -> httpx.Request:
+        """To be sent otherwise than by us."""
+        return self._client.signed("POST", f"/streams/{provider}", body or {}, {"Idempotency-Key": key})
+
     def create(self, provider: str, key: str, body: Any = None) -> httpx.Response:
         return self.call("POST", f"/streams/{provider}", body or {}, {"Idempotency-Key": key})
 

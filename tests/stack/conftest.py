@@ -12,7 +12,7 @@ from tests.stack.callers import Api, new_caller
 from tests.stack.doors import Door, doors_of
 from tests.stack.storage import Storage
 
-ORDER = {"test_secrets": -1, "test_leaks": 1, "test_afterwards": 2, "test_republish": 3}
+ORDER = {"test_secrets": -1, "test_concurrency": -1, "test_leaks": 1, "test_afterwards": 2, "test_republish": 3}
 """First what ends functions' environments: the emulator may lose a message that comes to one just then. Last what looks
 through all that the others have left behind, and what sends it all again. Between them the order is free."""
 MANY = 100_000
@@ -71,7 +71,7 @@ def stop_sweeping(cloud: Cloud) -> None:
 def crash_cloud() -> Iterator[Cloud]:
     """Another one, behind the AWS door, where claims and Overshoot's leases last for seconds."""
     with deployed(LocalCloud(HOME / "crash", aws_door=True), SHORT_TIMES) as running, doors_of(running) as doors:
-        settings = {"lease_seconds": SHORT_LEASE, "v02_lease_seconds": SHORT_LEASE, "v02_streams_at_once": MANY}
+        settings = {"lease_seconds": SHORT_LEASE, "v02_lease_seconds": SHORT_LEASE}
         with doors["overshoot"].set(**settings), roomy(doors):
             yield running
 
@@ -95,6 +95,7 @@ def roomy(doors: dict[str, Door]) -> Iterator[None]:
     """The providers have room for all the streams of this suite until the block ends."""
     with (
         doors["cloudflare"].set(calls_per_five_minutes=MANY),
+        doors["overshoot"].set(v02_streams_at_once=MANY),
         doors["pyannote"].set(streams_at_once=MANY, creates_per_minute=MANY, gets_per_minute=MANY),
     ):
         yield

@@ -47,8 +47,13 @@ class Door:
         return {str(one.get("id") or one.get("uid") or one.get("StreamARN")) for one in self.resources()}
 
     def fault(self, kind: str, operation: str | None = None, **fields: Any) -> None:
-        """See ``local.door.Fault``; without an operation, of the create."""
+        """See ``local.faults.Fault``; without an operation, of the create."""
         self._ask("POST", "faults", json={"kind": kind, "operation": operation or CREATES[self.name], **fields})
+
+    def faults(self) -> list[Json]:
+        """What is still to go wrong."""
+        faults: list[Json] = self._ask("GET", "faults")
+        return faults
 
     def act(self, action: str, **arguments: Any) -> None:
         """An action of the provider's own."""

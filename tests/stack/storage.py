@@ -35,10 +35,15 @@ class Storage:
 
     def found(self, stream_id: str) -> Json | None:
         """The record, parsed, if there is one."""
-        key = {"pk": {"S": f"STREAM#{stream_id}"}, "sk": {"S": "STREAM"}}
-        answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        record: Json | None = json.loads(answer["Item"]["record"]["S"]) if "Item" in answer else None
+        item = self.item(stream_id)
+        record: Json | None = json.loads(item["record"]["S"]) if item else None
         return record
+
+    def item(self, stream_id: str) -> Json | None:
+        """The record's item as it is kept, if there is one."""
+        key = {"pk": {"S": f"STREAM#{stream_id}"}, "sk": {"S": "STREAM"}}
+        item: Json | None = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        return item
 
     def change_record(self, stream_id: str, change: Callable[[Json], None]) -> None:
         """Let the record tell something else: that a time is over, for one."""

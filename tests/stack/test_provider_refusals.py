@@ -18,6 +18,8 @@ from tests.stack.storage import Storage
 Json = dict[str, Any]
 
 LONG_AGO = "2026-01-01T00:00:00Z"
+WELL_BEFORE = 27
+"""Seconds: API Gateway's 29, less what a cold start may take of them here."""
 ALWAYS = 50
 """More often than any call is repeated."""
 V02 = {
@@ -211,6 +213,13 @@ def test_a_refusal_is_told_as_what_it_means(refusal: Refusal, outcomes: Outcomes
     assert problem["retryable"] == (refusal.retry_after is not None)
     waits = answer.headers.get("retry-after")
     assert waits == (None if refusal.retry_after is None else str(refusal.retry_after))
+
+
+@pytest.mark.parametrize("refusal", [one for one in REFUSALS if one.what == "hang"], ids=lambda refusal: refusal.name)
+def test_a_provider_that_hangs_is_answered_for_before_api_gateway_gives_up(
+    refusal: Refusal, outcomes: Outcomes
+) -> None:
+    assert outcomes[refusal.name].answer.elapsed.total_seconds() < WELL_BEFORE
 
 
 @EACH

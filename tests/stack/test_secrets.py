@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from local.cloud import STAGE, Cloud
 from local.simulators.secrets import SECRETS, canary
 from tests.stack.callers import Api
 from tests.stack.doors import Door
-from tests.stack.waiting import eventually
+from tests.stack.environments import end_environments
 
 Json = dict[str, Any]
 
@@ -27,42 +26,27 @@ NO_JSON = canary("spoilt", "no-json")
 
 
 class Keeper:
-    """The operator: keeps a provider's secret."""
+    """The operator: keeps a provider's secret. What is kept anew is read by a new environment."""
 
     def __init__(self, cloud: Cloud, provider: str) -> None:
         self.provider = provider
         self.secret_id = f"headwater/{STAGE}/{provider}"
         self._secrets = cloud.client("secretsmanager")
-        self._functions = cloud.client("lambda")
+        self._cloud = cloud
 
     def put(self, value: str) -> None:
         self._secrets.put_secret_value(SecretId=self.secret_id, SecretString=value)
-        self._start_anew()
+        end_environments(self._cloud, self.provider)
 
     def remove(self) -> None:
         self._secrets.delete_secret(SecretId=self.secret_id)
-        self._start_anew()
+        end_environments(self._cloud, self.provider)
 
     def restore(self) -> None:
         """As it was, whatever was done to it."""
         if "DeletedDate" in self._secrets.describe_secret(SecretId=self.secret_id):
             self._secrets.restore_secret(SecretId=self.secret_id)
         self.put(json.dumps(SECRETS[self.provider]))
-
-    @cached_property
-    def _function(self) -> Json:
-        part = f"Provision{self.provider.title()}Function"
-        functions: list[Json] = self._functions.list_functions()["Functions"]
-        return next(one for one in functions if part in one["FunctionName"])
-
-    def _start_anew(self) -> None:
-        """A function's environments end when its memory is set, be it as it was; and with them the cached secrets."""
-        name = {"FunctionName": self._function["FunctionName"]}
-        self._functions.update_function_configuration(**name, MemorySize=self._function["MemorySize"])
-        eventually(
-            lambda: self._functions.get_function_configuration(**name),
-            lambda now: (now["State"], now["LastUpdateStatus"]) == ("Active", "Successful"),
-        )
 
 
 @dataclass
