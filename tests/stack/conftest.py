@@ -27,6 +27,7 @@ SHORT_TIMES = {
     "OvershootLease": str(SHORT_LEASE),
     "OvershootV02Lease": str(SHORT_LEASE),
     "OrphanSearchInterval": "0",
+    "ProviderConcurrency": "2",  # a sweep finds dozens at once; each that is worked on starts an environment
 }
 TOLD = pytest.StashKey[list[str]]()
 """Lines for the end of the run."""

@@ -5,7 +5,9 @@ Elsewhere: deleted (``test_happy_paths``), released (``test_provider_refusals``)
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from operator import lt
 from typing import Any
 
 import httpx
@@ -23,7 +25,9 @@ Json = dict[str, Any]
 LONG_AGO = "2026-01-01T00:00:00Z"
 ALWAYS = 50
 MAKING_SECONDS = 8.0
-"""Of a provider that takes its time, less than it is waited for. What is asked meanwhile needs a new environment."""
+"""Of a provider that takes its time, less than it is waited for."""
+TRIES = 4
+"""To ask all that there is to be asked meanwhile: what needs a new environment on a busy machine may come too late."""
 CLAIM_SECONDS = 29 + 5
 UNKNOWN_FOR = {"overshoot-v1beta": 300 + 20, "overshoot-v0.2": 45 + 20}
 """Seconds: one lease, and what a request may take to land."""
@@ -44,8 +48,10 @@ class Teller:
     api: Api
     door: Door
     storage: Storage
+    asked_for: set[str] = field(default_factory=set)
 
     def create(self, what: str, more: Json) -> httpx.Response:
+        self.asked_for.add(what)
         return self.api.create(self.way.provider, self.key(what), self.way.body(**more))
 
     def key(self, what: str) -> str:
@@ -62,24 +68,31 @@ class Teller:
 
     def claimed(self) -> Answers:
         """While a worker is at the provider, and then."""
-        before = self.creates()
-        self.door.fault("slow", seconds=MAKING_SECONDS, containing=self.way.path)
-        with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(self.create, "claimed", ONE)
-            eventually(self.creates, lambda count: count > before)
-            answers = {
-                "same": self.create("claimed", ONE),
-                "other": self.create("claimed", OTHER),
-                "credentials": self.api.credentials(self.href("claimed")),
-                "deleted": self.api.delete(self.href("claimed")),
-                "read": self.api.read(self.href("claimed")),
-            }
-            meanwhile = not first.done()
-            answers["first"] = first.result()
-        assert meanwhile, "all of that was to be asked while the stream was made"
-        answers |= {"same then": self.create("claimed", ONE), "other then": self.create("claimed", OTHER)}
-        assert self.creates() == before + 1
-        return answers
+        for number in range(TRIES):
+            what = f"claimed {number}"
+            before = self.creates()
+            self.door.fault("slow", seconds=MAKING_SECONDS, containing=self.way.path)
+            with ThreadPoolExecutor(1) as pool:
+                first = pool.submit(self.create, what, ONE)
+                eventually(self.creates, partial(lt, before))
+                answers = self._asked_meanwhile(what)
+                in_time = not first.done()
+                answers["first"] = first.result()
+            answers |= {"same then": self.create(what, ONE), "other then": self.create(what, OTHER)}
+            assert self.creates() == before + 1
+            if in_time:
+                return answers
+        raise AssertionError(f"not all was asked within {MAKING_SECONDS} s")
+
+    def _asked_meanwhile(self, what: str) -> Answers:
+        href = self.href(what)
+        return {
+            "same": self.create(what, ONE),
+            "other": self.create(what, OTHER),
+            "credentials": self.api.credentials(href),
+            "deleted": self.api.delete(href),
+            "read": self.api.read(href),
+        }
 
     def failed(self) -> Answers:
         """After a refusal, with another body, and then."""
@@ -128,8 +141,8 @@ def told(tellers: dict[str, Teller]) -> Iterator[dict[tuple[str, str], Answers]]
             found |= {(name, row): each for name, each in zip(tellers, answers, strict=True)}
     yield found
     for teller in tellers.values():
-        for row in STORIES:
-            assert teller.api.delete(teller.href(row)).is_success
+        for what in teller.asked_for:
+            assert teller.api.delete(teller.href(what)).is_success
 
 
 type Told = dict[tuple[str, str], Answers]
@@ -246,7 +259,7 @@ def test_a_stream_that_is_ending_is_over_for_its_key(api: Api, storage: Storage,
     assert len(doors["pyannote"].creates()) == before
 
 
-# ---- unknown
+# ---- unknown: closed without an answer, and so that nothing is left at a provider that nobody knows, not carried out
 
 
 def waited(record: Json) -> None:
@@ -259,7 +272,7 @@ def test_an_unknown_outcome_is_waited_for_as_long_as_a_lost_stream_may_live(
     name: str, tellers: dict[str, Teller]
 ) -> None:
     teller, longest = tellers[name], UNKNOWN_FOR[name]
-    teller.door.fault("lose_answer", containing=teller.way.path)
+    teller.door.fault("refuse", containing=teller.way.path)
     before = teller.creates()
     first = teller.create("unknown", ONE)
     assert said(first) == (504, "provider-outcome-unknown")
@@ -281,7 +294,7 @@ def test_an_unknown_outcome_is_waited_for_as_long_as_a_lost_stream_may_live(
 def test_at_pyannoteai_a_second_unknown_outcome_is_the_last(tellers: dict[str, Teller], subscriber: Subscriber) -> None:
     teller = tellers["pyannote"]
     before = teller.creates()
-    teller.door.fault("lose_answer", times=2)
+    teller.door.fault("refuse", times=2)
     first, second = teller.create("unknown", ONE), teller.create("unknown", ONE)
     assert said(first) == said(second) == (504, "provider-outcome-unknown")
     record = teller.storage.record(teller.stream_id("unknown"))
