@@ -56,7 +56,8 @@ def all_at_once(api: Api, requests: Sequence[httpx.Request]) -> list[Reply]:
         finally:
             connection.close()
         whole = httpx.Response(answer.status, headers=answer.getheaders(), content=text)
-        api.exchanges.append(Exchange(request.method, url.path, request.content.decode(), whole))
+        path = url.path[url.path.index("/streams") :]
+        api.exchanges.append(Exchange(request.method, path, request.content.decode(), whole))
         return Reply(whole, sent_at, time.monotonic())
 
     with ThreadPoolExecutor(len(requests)) as pool:
