@@ -222,6 +222,15 @@ class StoreContract:
             store.settle(after, told(after))
         assert store.load(claimed.stream.id) == other
 
+    def test_an_attempt_that_has_the_claim_but_not_the_latest_revision_does_not_settle(
+        self, store: Store, claimed: Record
+    ) -> None:
+        noted = store.update(claimed.model_copy(update={"ambiguous_creates": 1}))
+        after = settled(claimed)
+        with pytest.raises(Stale):
+            store.settle(after, told(after))
+        assert store.load(claimed.stream.id) == noted
+
     def test_what_is_settled_is_not_settled_again(self, store: Store, standing: Record) -> None:
         after = next_version(standing)
         with pytest.raises(Stale):
