@@ -157,6 +157,11 @@ class Outside:
         self.resources[ref].gone, self.resources[ref].gone_at = "somebody else", self._kernel.now
         self._kernel.note("outsider", f"removes {ref}")
 
+    def take_name(self, name: str) -> None:
+        """Somebody else has it from now on, if it is free."""
+        if not any(made.name == name and self.alive(made) for made in self.resources.values()):
+            self.foreign.add(name)
+
     def cuts(self) -> bool:
         """Whether a list is cut just now."""
         return (self.manners.cut_for_good or not self._kernel.healed) and self._kernel.rng.random() < self.manners.cut

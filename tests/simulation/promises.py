@@ -253,13 +253,19 @@ class Promises:
                 self._refused(task, stream_id, fingerprint, answer)
 
     def _accepted(self, task: Task, stream_id: str, request_id: str) -> None:
-        """It will be made for whoever was told so. Where another was at it meanwhile, that one's end may be its end."""
+        """It will be made for whoever was told so.
+
+        Where another was at it meanwhile, that one's end may be its end; and where a request over the bus gave it a
+        deadline, that may be.
+        """
         record = self._record(stream_id)
         assert record
         written = record.request_id == request_id
-        free = record.claim is not None and record.claim.released and self.changed_at[stream_id] < task.begun
-        if written or free:
-            self.asked[stream_id].accepted = self.kernel.now
+        released = record.claim is not None and record.claim.released
+        free = released and self.changed_at[stream_id] < task.begun
+        asked = self.asked[stream_id]
+        if (written or free) and not asked.until and not self.kernel.unpunctual:
+            asked.accepted = self.kernel.now
 
     def _opened(self, task: Task, answer: Opened) -> None:
         stream = answer.stream
@@ -280,8 +286,8 @@ class Promises:
             others = [each for _, each, failed in self.fingerprints[stream_id] if each != fingerprint and not failed]
             self._require(bool(others), "only another body is refused as another")
         if isinstance(error, StreamEnded):
-            # A message over the bus that comes again is told so of what has failed.
-            failed = task.role == "bus" and bool(self.failed_at[stream_id])
+            # A message over the bus that comes again is told so of what has failed, and who was stopped for minutes.
+            failed = bool(self.failed_at[stream_id]) and (task.role == "bus" or self.kernel.unpunctual)
             self._require(stream_id in self.over_at or failed, "only what is over is answered as over")
         if error.code == "creation-in-progress":
             self._require(bool(error.retry_after and error.retry_after >= 1), "who shall come again is told when")
@@ -349,22 +355,27 @@ class Promises:
         if record.claim:
             self._require(len(alive) <= 1, "one key never has two live resources")
             return
-        self._require(set(alive) <= {recorded}, f"no live resource without its record ({record.stream.state})")
+        waited_out = self.outside.name != "leased" or not self.kernel.unpunctual
+        self._require(
+            set(alive) <= {recorded} or not waited_out, f"no live resource without its record ({record.stream.state})"
+        )
         # A removal whose answer is lost is for whoever asked for it to ask again.
         if recorded and not self.asked[stream_id].deletes:
-            there = alive == [recorded] or self.outside.resources[recorded].gone == "somebody else"
+            there = recorded in alive or self.outside.resources[recorded].gone == "somebody else"
             self._require(there, "what is recorded as alive is there")
 
     def _came_after_the_end(self, made: Made) -> bool:
-        """Whether it was made by a request that was on its way when its stream was removed already.
+        """Whether a request made it that was on its way when its stream, or who had its name, was removed already.
 
         No record can keep a provider from that, nor wait out by a wrong clock what may be on its way before it says
         that a stream has failed: the search for orphans finds it.
         """
-        removed = [other.gone_at for other in self.outside.resources.values() if other.order_id == made.order_id]
+        resources = self.outside.resources.values()
+        others = [each for each in resources if made.order_id == each.order_id or made.name == each.name]
+        removed = [each.gone_at for each in others]
         failed = self.failed_at[made.order_id] if self.kernel.unpunctual else []
-        asked = self.create_asked_at[made.maker, made.order_id]
-        late = any(asked <= end <= made.made_at for end in [*removed, *failed])
+        begun = made.maker.begun if self.kernel.unpunctual else self.create_asked_at[made.maker, made.order_id]
+        late = any(begun <= end <= made.made_at for end in [*removed, *failed])
         self.kernel.seen["made after the end"] += late
         return late
 

@@ -111,7 +111,7 @@ class World:
             self.kernel.at(moment, self._remove_something)
         if self.plan.foreign:
             taken, free = self.plan.foreign
-            self.kernel.at(taken, lambda: self.outside.foreign.add("door"))
+            self.kernel.at(taken, lambda: self.outside.take_name("door"))
             self.kernel.at(free, self.outside.foreign.clear)
 
     def _heal(self) -> None:
