@@ -72,7 +72,7 @@ def _seconds(*, advance_seconds: float) -> float:
     return advance_seconds
 
 
-def _at_door(door: "Doorkeeper", request: Request, what: str) -> Any:  # noqa: PLR0911 - one return for each route
+def _at_door(door: "Doorkeeper", request: Request, what: str) -> Any:  # noqa: PLR0911  # one return for each route
     match request.method, what:
         case "GET", "calls":
             return [asdict(call) for call in door.calls(request.args.get("operation"))]

@@ -235,7 +235,7 @@ class Door(Doorkeeper):
         call.carried_out = True
         try:
             response = Response.from_app(self.app, environ, buffered=True)
-        except Exception:  # noqa: BLE001 - whatever the provider trips over has to reach the tests
+        except Exception:  # noqa: BLE001  # whatever the provider trips over has to reach the tests
             response = Response(traceback.format_exc(), 500, {FAULT_HEADER: "exception"})
         if FAULT_HEADER in response.headers:
             self.violations.append(f"{call.operation}: {response.get_data(as_text=True)}")

@@ -36,14 +36,14 @@ TAKEN: tuple[type[BaseModel], ...] = (StreamRequested,)
 class _Untitled(GenerateJsonSchema):
     """Without a title for each field, which only repeats its name."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic passes it
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # pydantic passes it
         return False
 
 
 class _Sent(_Untitled):
     """Of what we send: every field is there, so none has a default."""
 
-    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ARG002 - pydantic passes them
+    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ARG002  # pydantic passes them
         return True
 
     def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:

@@ -28,7 +28,7 @@ type PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed255
 
 
 @cache
-def private_key(algorithm: str, serial: int, bits: int = 2048) -> PrivateKey:  # noqa: ARG001 - tells keys apart
+def private_key(algorithm: str, serial: int, bits: int = 2048) -> PrivateKey:  # noqa: ARG001  # tells keys apart
     """The key that a JWS algorithm signs with; ``bits`` are an RSA key's."""
     match algorithm:
         case "ES256":

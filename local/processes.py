@@ -157,7 +157,7 @@ def _signal(one: Running, number: signal.Signals) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - an address of our own, on this machine
+        with urllib.request.urlopen(url, timeout=1):  # noqa: S310  # an address of our own, on this machine
             return True
     except urllib.error.HTTPError:
         return True

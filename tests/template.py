@@ -34,7 +34,7 @@ _Loader.add_multi_constructor("!", _long_form)
 @cache
 def template() -> dict[str, Any]:
     """The whole of it."""
-    parsed: dict[str, Any] = yaml.load(PATH.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    parsed: dict[str, Any] = yaml.load(PATH.read_text(), _Loader)  # noqa: S506  # a SafeLoader
     return parsed
 
 

@@ -22,7 +22,7 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     except AuthorizationError as error:
         telemetry.failure(str(error), error)
         failure = Exception(str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it was, its text may hold the token
+    except Exception as error:  # noqa: BLE001  # whatever it was, its text may hold the token
         telemetry.failure("unforeseen", error)
         failure = Exception("The token could not be checked.")
     else:

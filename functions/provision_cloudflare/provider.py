@@ -85,7 +85,7 @@ class Cloudflare:
                 return Search(found)
         return Search(conclusive=listing.complete)
 
-    def orphan_seconds(self, options: CloudflareOptions) -> int:  # noqa: ARG002 - the same for all options
+    def orphan_seconds(self, options: CloudflareOptions) -> int:  # noqa: ARG002  # the same for all options
         """None: it can be found."""
         return 0
 
@@ -94,7 +94,7 @@ class Cloudflare:
         self._require_its_account(handle)
         return self._read(handle.ref, deadline)
 
-    def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:  # noqa: ARG002 - it never calls
+    def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:  # noqa: ARG002  # it never calls
         """Raises ``CapabilityNotSupported``: live inputs do not expire."""
         raise CapabilityNotSupported("cloudflare: a live input has no lease.")
 

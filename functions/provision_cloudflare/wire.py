@@ -205,7 +205,7 @@ def _accesses(found: Mapping[str, JsonValue], rtmps: str, srt: str, web: str, we
         Access(
             protocol="srt",
             url=_text(by_srt, "url"),
-            secrets=_secrets(by_srt, stream_id="streamId", passphrase="passphrase"),  # noqa: S106 - a field's name
+            secrets=_secrets(by_srt, stream_id="streamId", passphrase="passphrase"),  # noqa: S106  # a field's name
         ),
         Access(protocol=web_protocol, secrets=_secrets(by_web, url="url")),
     ]

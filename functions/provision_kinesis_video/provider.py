@@ -84,7 +84,7 @@ class KinesisVideo:
         """
         return Search(with_retries(lambda: self._found(order, deadline), deadline, repeatable=True))
 
-    def orphan_seconds(self, options: KinesisVideoOptions) -> int:  # noqa: ARG002 - the options change nothing here
+    def orphan_seconds(self, options: KinesisVideoOptions) -> int:  # noqa: ARG002  # the options change nothing here
         """None: whatever was made can be found."""
         return 0
 
@@ -125,7 +125,7 @@ class KinesisVideo:
                 found.append(Marked(info.arn, tags.stream_id, info.created_at))
         return found
 
-    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002 - it never calls
+    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002  # it never calls
         """None: the service does not tell whether anybody sends."""
         return None
 

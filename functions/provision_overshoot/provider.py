@@ -128,7 +128,7 @@ class Overshoot:
         """Open a stream. With a ``source`` of v1beta the answer may take 15 s: leave more than that."""
         return self._meant_by(order.options).create(order, deadline)
 
-    def find(self, order: Order[V1betaOptions | V02Options], deadline: Deadline) -> Search:  # noqa: ARG002 - as every provider's
+    def find(self, order: Order[V1betaOptions | V02Options], deadline: Deadline) -> Search:  # noqa: ARG002  # as every provider's
         """Nothing, which proves nothing: there is no list, and nothing to look for in one."""
         return Search(conclusive=False)
 
@@ -145,11 +145,11 @@ class Overshoot:
     def remove(self, handle: Handle, deadline: Deadline) -> Removal:
         return self._of(handle).remove(handle, deadline)
 
-    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:  # noqa: ARG002 - as every provider's
+    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:  # noqa: ARG002  # as every provider's
         """None: streams cannot be listed."""
         return ()
 
-    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002 - as every provider's
+    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002  # as every provider's
         """None: it is of no use where nothing can be found."""
         return None
 

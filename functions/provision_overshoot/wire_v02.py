@@ -22,7 +22,7 @@ def creation(order: Order[V02Options]) -> dict[str, JsonValue]:
     return body | {"client": {"request_id": order.id} | members(body.get("client"))}
 
 
-def patience(options: V02Options) -> float:  # noqa: ARG001 - as in v1beta, where it depends on them
+def patience(options: V02Options) -> float:  # noqa: ARG001  # as in v1beta, where it depends on them
     """How long the answer to a create may take, in seconds."""
     return ANSWER_SECONDS
 
@@ -32,7 +32,7 @@ def status_path(ref: str) -> str:
     return stream_path(ref, "info")
 
 
-def headers(handle: Handle) -> dict[str, str]:  # noqa: ARG001 - as in v1beta, where it depends on it
+def headers(handle: Handle) -> dict[str, str]:  # noqa: ARG001  # as in v1beta, where it depends on it
     """None: there are no regions."""
     return {}
 

@@ -39,7 +39,7 @@ class Pyannote:
     def __init__(self, base_url: str, secret: Callable[[bool], PyannoteSecret]) -> None:
         self._client = ProviderClient(self.name, base_url, lambda fresh: secret(fresh).headers(), wire.explain)
 
-    def create(self, order: Order[PyannoteOptions], deadline: Deadline) -> Resource:  # noqa: ARG002 - it has no fields
+    def create(self, order: Order[PyannoteOptions], deadline: Deadline) -> Resource:  # noqa: ARG002  # it has no fields
         """Make a stream. Each call makes another: there is no key, no name and no mark."""
         # The reference asks for a body, an object without properties; its tutorial sends none.
         answer = self._client.call("POST", "/v1/live", deadline, repeatable=False, json={})
@@ -49,11 +49,11 @@ class Pyannote:
             raise ProviderOutcomeUnknown("pyannote: its answer names no stream.", upstream=upstream)
         return made
 
-    def find(self, order: Order[PyannoteOptions], deadline: Deadline) -> Search:  # noqa: ARG002 - it never calls
+    def find(self, order: Order[PyannoteOptions], deadline: Deadline) -> Search:  # noqa: ARG002  # it never calls
         """Nothing, which proves nothing: streams cannot be listed or marked."""
         return Search(conclusive=False)
 
-    def orphan_seconds(self, options: PyannoteOptions) -> int:  # noqa: ARG002 - the same for all options
+    def orphan_seconds(self, options: PyannoteOptions) -> int:  # noqa: ARG002  # the same for all options
         """None: a lost stream is never connected to."""
         return 0
 
@@ -72,18 +72,18 @@ class Pyannote:
             raise ProviderUnavailable("pyannote: its answer was unreadable.", upstream=upstream)
         return found
 
-    def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:  # noqa: ARG002 - it never calls
+    def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:  # noqa: ARG002  # it never calls
         """Raises ``CapabilityNotSupported``: there is no lease."""
         raise CapabilityNotSupported("pyannote: a stream has no lease.")
 
-    def remove(self, handle: Handle, deadline: Deadline) -> Removal:  # noqa: ARG002 - it never calls
+    def remove(self, handle: Handle, deadline: Deadline) -> Removal:  # noqa: ARG002  # it never calls
         """Call nothing, and say so."""
         return Removal(ENDS_BY_ITSELF)
 
-    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:  # noqa: ARG002 - it never calls
+    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:  # noqa: ARG002  # it never calls
         """None: streams cannot be listed or marked."""
         return ()
 
-    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002 - it never calls
+    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002  # it never calls
         """None: it is of no use where nothing can be found."""
         return None

@@ -65,7 +65,7 @@ class Sweep:
         for provider in providers:
             try:
                 won = self._index.begin_search(provider, self._begun, self._begun + interval)
-            except Exception as error:  # noqa: BLE001 - whatever it was, the others go on
+            except Exception as error:  # noqa: BLE001  # whatever it was, the others go on
                 self._failed("search not begun", error, provider=provider)
                 continue
             if won:
@@ -83,7 +83,7 @@ class Sweep:
     def _shard(self, shard: int) -> Iterator[Item]:
         try:
             yield from self._index.due(shard, self._begun)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the other shards go on
+        except Exception as error:  # noqa: BLE001  # whatever it was, the other shards go on
             self._failed("shard not read", error, shard=str(shard))
 
     def _moved_on(self, item: Item) -> Command | None:
@@ -92,7 +92,7 @@ class Sweep:
             if not self._index.move_on(item, self._clock() + pause(item)):
                 return None
             command = attention(item)
-        except Exception as error:  # noqa: BLE001 - whatever is the matter with it, the others go on
+        except Exception as error:  # noqa: BLE001  # whatever is the matter with it, the others go on
             self._failed("passed over", error, pk=item["pk"])
             return None
         self._streams[command.data.provider] += 1

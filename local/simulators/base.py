@@ -101,7 +101,7 @@ class Api(ABC):
     def usual_headers(self, request: Request) -> Mapping[str, str]:
         """Those of every answer."""
 
-    def prepare(self, ask: Ask) -> None:  # noqa: B027 - only a source that has to be opened needs it
+    def prepare(self, ask: Ask) -> None:  # noqa: B027  # only a source that has to be opened needs it
         """What is done before the state is touched, and may take time. Raises Refused."""
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:

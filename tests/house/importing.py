@@ -60,7 +60,7 @@ def watch(found: list[str]) -> None:
             found.append(f"{place} {what}")
 
     watched: Any = Environment(os.environ, lambda: note("reads the environment"))
-    os.environ = watched  # noqa: B003 - it is not to be cleared but to be watched
+    os.environ = watched  # noqa: B003  # it is not to be cleared but to be watched
     import boto3.session
     import botocore.session
     import httpx

@@ -40,7 +40,7 @@ def imported(mode: str, *modules: str, folders: tuple[Path, ...] = (FUNCTIONS, L
     """What came of importing these in an empty environment."""
     program = Path(__file__).with_name("importing.py")
     arguments = [sys.executable, "-I", str(program), mode, ":".join(map(str, folders)), ":".join(hidden()), *modules]
-    done = subprocess.run(arguments, env={}, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    done = subprocess.run(arguments, env={}, capture_output=True, text=True, check=False)  # noqa: S603  # ours
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

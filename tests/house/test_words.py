@@ -89,7 +89,7 @@ def comments(module: Module) -> Iterator[tuple[int, str]]:
 
 
 EXCEPTION = re.compile(r"#\s*(type:\s*ignore|noqa)\b")
-WITH_REASON = re.compile(r"# type: ignore\[[a-z-]+(, ?[a-z-]+)*\] +# \S+|# noqa: [A-Z]+\d+(, ?[A-Z]+\d+)* - \S+")
+WITH_REASON = re.compile(r"# type: ignore\[[a-z-]+(, ?[a-z-]+)*\] +# \S+|# noqa: [A-Z]+\d+(, ?[A-Z]+\d+)* +# \S+")
 
 
 @pytest.mark.parametrize("module", python(), ids=ids(python()))

@@ -19,7 +19,7 @@ print(answer.status, answer.getheader("x-simulator-fault"), answer.read().decode
 
 def called(url: str, body: str = "") -> "subprocess.CompletedProcess[str]":
     """A process that posts once, says what it was answered and ends, or dies of it."""
-    return subprocess.run(  # noqa: S603 - this interpreter
+    return subprocess.run(  # noqa: S603  # this interpreter
         [sys.executable, "-c", CALL, url, body], capture_output=True, text=True, timeout=20, check=False
     )
 

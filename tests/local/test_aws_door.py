@@ -73,7 +73,7 @@ def handler(emulator: TinyEmulator) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_GET = do_HEAD = do_PUT = do_POST  # noqa: N815 - the base's names
+        do_GET = do_HEAD = do_PUT = do_POST  # noqa: N815  # the base's names
 
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing."""
@@ -497,7 +497,7 @@ def test_only_a_call_with_entries_can_have_some_refused(stand: Stand) -> None:
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_the_process_says_when_it_is_ready_and_ends_when_told(end: signal.Signals) -> None:
     command = [sys.executable, "-m", "local.aws_door", "--upstream", "http://127.0.0.1:1"]
-    with subprocess.Popen(  # noqa: S603 - this interpreter and our own module
+    with subprocess.Popen(  # noqa: S603  # this interpreter and our own module
         command,
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},

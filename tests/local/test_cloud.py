@@ -45,7 +45,7 @@ class Command:
 
     def start(self, name: str) -> "subprocess.Popen[str]":
         plain = {key: value for key, value in os.environ.items() if key not in PORTS}
-        return subprocess.Popen(  # noqa: S603 - our own program
+        return subprocess.Popen(  # noqa: S603  # our own program
             [sys.executable, "-c", PROGRAM, name, str(self.folder)],
             cwd=ROOT,
             env={**plain, "PYTHONPATH": str(ROOT), **self.environment},
@@ -81,7 +81,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
 def ps(columns: str) -> list[str]:
     """A line for each process of this machine."""
     command = ["ps", "-eww", "-o", columns]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603 - as it says
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603  # as it says
 
 
 def alive(groups: set[int], folder: Path) -> list[int]:

@@ -49,7 +49,7 @@ def listening() -> Iterator[socket.socket]:
 def running(code: str, *arguments: str) -> Iterator[IO[str]]:
     """What the program says. It is to end when its input ends."""
     command = [sys.executable, "-c", code, *arguments]
-    with subprocess.Popen(  # noqa: S603 - this interpreter
+    with subprocess.Popen(  # noqa: S603  # this interpreter
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

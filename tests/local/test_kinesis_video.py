@@ -749,7 +749,7 @@ def test_below_a_prefix_and_beside_other_doors_it_runs_by_their_clock() -> None:
 def test_the_process_says_one_line_serves_and_ends_on_a_signal(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "local.kinesis_video", "--port", "0"]
     paths = os.pathsep.join(path for path in sys.path if path)
-    with subprocess.Popen(  # noqa: S603 - our own module
+    with subprocess.Popen(  # noqa: S603  # our own module
         command, env=os.environ | {"PYTHONPATH": paths}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:

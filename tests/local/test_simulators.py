@@ -225,7 +225,7 @@ def test_settings_of_each_provider_are_set_over_http(sims: Simulators) -> None:
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_the_process_says_when_it_is_ready_and_ends_when_told(end: signal.Signals) -> None:
     command = [sys.executable, "-m", "local.simulators", "--port", "0"]
-    with subprocess.Popen(  # noqa: S603 - this interpreter and our own module
+    with subprocess.Popen(  # noqa: S603  # this interpreter and our own module
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:

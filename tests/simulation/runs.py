@@ -36,7 +36,7 @@ class Run:
             world.run()
         except Broken as promise:
             broken = str(promise)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must be told with the seed that brought it about
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must be told with the seed that brought it about
             broken = f"something unforeseen: {error!r}"
         return cls(kind, seed, broken, world.kernel.seen, world.kernel.trace)
 

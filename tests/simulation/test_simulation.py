@@ -26,7 +26,7 @@ def test_a_seed_is_the_same_run_in_every_process(kind: str) -> None:
         path = ("functions", "layers/headwater", ".")
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(path)}
         command = [sys.executable, "-m", "tests.simulation", kind, "11"]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True, text=True).stdout  # noqa: S603 - it is ours
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True, text=True).stdout  # noqa: S603  # it is ours
 
     assert printed("1") == printed("2") == "\n".join([*Run.of(kind, 11).lines, "every promise was kept", ""])
 

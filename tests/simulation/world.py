@@ -60,7 +60,7 @@ class World:
     """Everything of one run."""
 
     def __init__(self, kind: str, seed: int) -> None:
-        rng = random.Random(f"{kind} {seed}")  # noqa: S311 - it is to be foreseen
+        rng = random.Random(f"{kind} {seed}")  # noqa: S311  # it is to be foreseen
         self.plan = plan = planned(kind, rng)
         self.kernel = kernel = Kernel(rng, plan.chaos, landing=plan.landing)
         self.table = Table(kernel, plan.conflicts)

@@ -222,7 +222,7 @@ class Matrix:
         """Without it no cell would come to rest: what it trips over is what the tests are told at once."""
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 - it is raised in each cell's own test
+        except BaseException as error:  # noqa: BLE001  # it is raised in each cell's own test
             self._stop.set()
             for done in self._done.values():
                 with suppress(InvalidStateError):
@@ -276,7 +276,7 @@ class Matrix:
         """What ``work`` gives; what it trips over is the cell's outcome, and the others go on."""
         try:
             trace = work()
-        except BaseException as error:  # noqa: BLE001 - it is raised in the cell's own test
+        except BaseException as error:  # noqa: BLE001  # it is raised in the cell's own test
             self._done[cell].set_exception(error)
             return None
         if trace.ended:

@@ -64,7 +64,7 @@ def shown(cloud: Cloud) -> str:
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", "tools.orphans", f"headwater-{STAGE}"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - a command of ours
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603  # a command of ours
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

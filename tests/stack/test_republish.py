@@ -23,7 +23,7 @@ def test_recorded_events_are_sent_again_as_they_were(cloud: Cloud, api: Api, sub
     }
     since = opened.json()["created_at"]
     command = [sys.executable, "-m", "tools.republish", "headwater-local", since]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - a command of ours
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603  # a command of ours
     assert done.returncode == 0, done.stderr
     assert "again" in done.stdout
     first_again = subscriber.await_events(stream_id, "StreamCreated", count=2)

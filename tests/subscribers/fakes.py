@@ -23,7 +23,7 @@ class FakeBus:
         self.down: set[int] = set()
         """The numbers of the calls that fail as a whole, from 1."""
 
-    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803  # boto3's name
         self.calls.append(len(Entries))
         if len(Entries) > PUT_EVENTS_ENTRIES or sum(map(_weight, Entries)) > PUT_EVENTS_BYTES:
             raise ValueError("ValidationException: too much at once")

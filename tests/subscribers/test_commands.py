@@ -63,7 +63,7 @@ def test_of_a_call_that_failed_nothing_is_taken_and_the_others_go_on(
 class Forgetful:
     """Answers to fewer entries than it was given."""
 
-    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803  # boto3's name
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in Entries[1:]]}
 
 

@@ -278,7 +278,7 @@ class SteppingBus(FakeBus):
         super().__init__()
         self._step = step
 
-    def put_events(self, Entries: list[Item]) -> Item:  # noqa: N803 - boto3's name
+    def put_events(self, Entries: list[Item]) -> Item:  # noqa: N803  # boto3's name
         self._step()
         return super().put_events(Entries)
 

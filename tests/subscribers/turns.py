@@ -49,7 +49,7 @@ class Turns:
         self._go[number].acquire()
         try:
             function()
-        except BaseException as error:  # noqa: BLE001 - whoever runs them hears of it
+        except BaseException as error:  # noqa: BLE001  # whoever runs them hears of it
             self._errors.append(error)
         finally:
             self._left.discard(number)

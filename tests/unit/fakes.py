@@ -107,7 +107,7 @@ class FakeOptions(Options):
     """A little of everything: a number, a list, a nested value, and two secrets."""
 
     quality: float | None = None
-    labels: list[str] = []  # noqa: RUF012 - a pydantic field: it is copied for each model
+    labels: list[str] = []  # noqa: RUF012  # a pydantic field: it is copied for each model
     camera_url: SecretStr | None = None
     headers: dict[str, SecretStr] | None = None
 

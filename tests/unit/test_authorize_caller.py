@@ -85,7 +85,7 @@ def refused(token: str) -> bool:
     """Whether API Gateway would answer 401: the message is exactly the word that it knows."""
     try:
         call(token)
-    except Exception as error:  # noqa: BLE001 - the very kind of error is what API Gateway does not look at
+    except Exception as error:  # noqa: BLE001  # the very kind of error is what API Gateway does not look at
         return str(error) == "Unauthorized"
     return False
 
@@ -94,7 +94,7 @@ def fails(token: str) -> bool:
     """Whether API Gateway would answer 500."""
     try:
         call(token)
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001  # as above
         return str(error) != "Unauthorized"
     return False
 
@@ -651,7 +651,7 @@ def in_a_process(program: str, issuer: OidcIssuer | None = None, tokens: list[st
     if issuer:
         deployed = {"JWT_ISSUER": issuer.url, "JWT_AUDIENCE": "headwater", "JWT_TENANT_CLAIM": "sub"}
         environment.update(deployed, POWERTOOLS_LOG_LEVEL="DEBUG")
-    finished = subprocess.run(  # noqa: S603 - this very interpreter, with a program of this file
+    finished = subprocess.run(  # noqa: S603  # this very interpreter, with a program of this file
         [sys.executable, "-c", program],
         env=environment,
         input=json.dumps(tokens),

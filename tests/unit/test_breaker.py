@@ -78,7 +78,7 @@ class Circuit:
     def failure(call: Callable[[], Any]) -> BaseException | None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - it is looked at
+        except Exception as error:  # noqa: BLE001  # it is looked at
             return error
         return None
 

@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True  # the client has gone, as it should
 
-    do_GET = do_POST = do_DELETE = do_ANY  # noqa: N815 - names that the base class looks for
+    do_GET = do_POST = do_DELETE = do_ANY  # noqa: N815  # names that the base class looks for
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

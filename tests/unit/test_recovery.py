@@ -239,7 +239,7 @@ def test_overtaken_while_it_settles_a_resumed_attempt_leaves_nothing_beside(prov
     assert len(world.kinds()) == 1
 
 
-class _nothing:  # noqa: N801 - a context manager, used like a function
+class _nothing:  # noqa: N801  # a context manager, used like a function
     def __enter__(self) -> None: ...
     def __exit__(self, *_: object) -> None: ...
 

@@ -28,7 +28,7 @@ class Room(Options):
 
 class Tagged(Options):
     source: Annotated[Camera | Room, Field(discriminator="kind")] | None = None
-    sources: list[Annotated[Camera | Room, Field(discriminator="kind")]] = []  # noqa: RUF012 - a pydantic field
+    sources: list[Annotated[Camera | Room, Field(discriminator="kind")]] = []  # noqa: RUF012  # a pydantic field
     size: int | str | None = None
 
 
@@ -37,10 +37,10 @@ class Nested(Options):
 
     word: SecretStr | None = None
     document: Secret[JsonValue] | None = None
-    by_name: dict[str, SecretStr] = {}  # noqa: RUF012 - a pydantic field
-    by_names: dict[str, dict[str, SecretStr]] = {}  # noqa: RUF012 - a pydantic field
-    listed: list[SecretStr | int] = []  # noqa: RUF012 - a pydantic field
-    plain: dict[str, JsonValue] = {}  # noqa: RUF012 - a pydantic field
+    by_name: dict[str, SecretStr] = {}  # noqa: RUF012  # a pydantic field
+    by_names: dict[str, dict[str, SecretStr]] = {}  # noqa: RUF012  # a pydantic field
+    listed: list[SecretStr | int] = []  # noqa: RUF012  # a pydantic field
+    plain: dict[str, JsonValue] = {}  # noqa: RUF012  # a pydantic field
 
 
 class Narrower(Options):

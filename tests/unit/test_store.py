@@ -35,7 +35,7 @@ CloudFormation.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
 
 def table_properties() -> dict[str, Any]:
     """The table as the template declares it."""
-    template = yaml.load(TEMPLATE.read_text(), CloudFormation)  # noqa: S506 - a SafeLoader
+    template = yaml.load(TEMPLATE.read_text(), CloudFormation)  # noqa: S506  # a SafeLoader
     declared: dict[str, Any] = template["Resources"]["Table"]["Properties"]
     names = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
     return {name: declared[name] for name in names}

@@ -103,7 +103,7 @@ class _Breaker:
         def attempt() -> None:
             try:
                 ended.set_result(call())
-            except Exception as error:  # noqa: BLE001 - it is raised when the circuit has heard of it
+            except Exception as error:  # noqa: BLE001  # it is raised when the circuit has heard of it
                 ended.set_exception(error)
             if sign := _sign(ended.exception(), watched):
                 raise sign
@@ -113,7 +113,7 @@ class _Breaker:
         except CircuitBreakerOpenError as refusal:
             if method.__name__ not in NEVER_REFUSED:
                 raise self._refused(refusal.circuit) from None
-        except Exception as error:  # noqa: BLE001 - whatever the circuit trips over, its provider is called
+        except Exception as error:  # noqa: BLE001  # whatever the circuit trips over, its provider is called
             if not ended.done():
                 telemetry.failure("circuit not known", error)
         return ended.result() if ended.done() else call()

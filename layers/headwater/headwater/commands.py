@@ -24,7 +24,7 @@ def _not_taken(batch: tuple[Command, ...]) -> list[Command]:
     try:
         answer = aws.client("events").put_events(Entries=[_entry(command, bus) for command in batch])
         answers = list(zip(batch, answer["Entries"], strict=True))
-    except Exception as error:  # noqa: BLE001 - whatever it was, who sends must hear of it, and the others go on
+    except Exception as error:  # noqa: BLE001  # whatever it was, who sends must hear of it, and the others go on
         telemetry.failure("commands not sent", error)
         return list(batch)
     refused = [(command, entry["ErrorCode"]) for command, entry in answers if "ErrorCode" in entry]

@@ -46,7 +46,7 @@ def within[T](seconds: float, work: Callable[[], T]) -> T:
         done: Future[T] = Future()
         try:
             done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        except BaseException as error:  # noqa: BLE001  # it is raised where it is waited for
             done.set_exception(error)
         outcome.put(done)
 

@@ -100,7 +100,7 @@ class _Run:
         """What came of it; None where it failed, which is noted: one resource stops no other's."""
         try:
             return work(marked)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is of this one resource
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is of this one resource
             kind = error.code if isinstance(error, HeadwaterError) else type(error).__qualname__
             self._troubles.append(Trouble(ref=marked.ref, doing=doing, error=kind))
             return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from headwater.events import AttentionData, Happened
@@ -54,6 +54,11 @@ def _nowhere(_: object) -> None:
     """Tells nobody."""
 
 
+def _not_moved() -> timedelta:
+    """Business time is real time."""
+    return timedelta(0)
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a provider's function is made of. Seconds throughout."""
@@ -66,6 +71,9 @@ class Parts:
     account: str
     """The AWS account of this deployment."""
     clock: Callable[[], datetime] = now
+    """Real time: by it a worker is dead or alive."""
+    moved: Callable[[], timedelta] = _not_moved
+    """How far the time by which streams live and end is ahead of real time: only where that is tried out."""
     count: Callable[[str], None] = _nowhere
     """Counts a fact about this provider, by its metric's name."""
     call_for: Callable[[AttentionData], None] = _nowhere
@@ -82,6 +90,10 @@ class Parts:
     """Between looks for a resource that can neither be found nor ruled out."""
     leased_lifetime: int = 3600
     """How long a leased stream is held where its caller does not say."""
+
+    def present(self) -> datetime:
+        """The time by which streams live and end."""
+        return self.clock() + self.moved()
 
 
 @dataclass(frozen=True)
