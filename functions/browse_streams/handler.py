@@ -2,13 +2,14 @@
 
 import os
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from browse_streams.catalogue import catalogue
 from browse_streams.circuits import with_circuits
 from browse_streams.listing import Listing, query
 from headwater import aws
 from headwater.api import Answer, Api, reply
+from headwater.catalogue import catalogue
 from headwater.errors import ProviderUnknown
 
 
@@ -19,19 +20,18 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @cache
 def _api() -> Api:
-    api = Api()
+    api, told = Api(), catalogue(Path(__file__).parent.parent)
 
     def streams() -> Answer:
-        asked = query(api.caller.tenant, api.event.query_string_parameters or {}, frozenset(catalogue()))
+        asked = query(api.caller.tenant, api.event.query_string_parameters or {}, frozenset(told))
         page = Listing(aws.client("dynamodb"), os.environ["TABLE_NAME"]).page(asked)
         return reply(200, {"streams": page.streams, "cursor": page.cursor})
 
     def providers() -> Answer:
-        told = with_circuits(catalogue().values(), aws.client("dynamodb"), os.environ["TABLE_NAME"])
-        return reply(200, {"providers": told})
+        return reply(200, {"providers": with_circuits(told.values(), aws.client("dynamodb"), os.environ["TABLE_NAME"])})
 
     def unknown() -> Answer:
-        raise ProviderUnknown(f"The providers are {', '.join(sorted(catalogue()))}.")
+        raise ProviderUnknown(f"The providers are {', '.join(sorted(told))}.")
 
     api.routes.get("/streams")(streams)
     api.routes.get("/providers")(providers)

@@ -5,10 +5,10 @@ import hashlib
 import heapq
 import json
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headwater.clock import present
 from headwater.errors import Fault, InvalidRequest
 from headwater.store import SHARDS, from_attributes, to_attributes
 from headwater.streams import State
@@ -98,11 +98,12 @@ class Listing:
         merged = heapq.merge(*(items for items, _ in shards), key=lambda item: item["created_id"], reverse=True)
         found: list[dict[str, Any]] = []
         last = horizon
+        moment = present().timestamp()
         for item in merged:
             if item["created_id"] < horizon or len(found) == asked.limit:
                 return Page(found, asked.cursor(last))
             last = item["created_id"]
-            if self._matches(asked, item):
+            if self._matches(asked, item, moment):
                 found.append(json.loads(item["listed"]))
         return Page(found, asked.cursor(horizon) if horizon else None)
 
@@ -124,7 +125,7 @@ class Listing:
         return [from_attributes(item) for item in answer["Items"]], "LastEvaluatedKey" in answer
 
     @staticmethod
-    def _matches(asked: Query, item: dict[str, Any]) -> bool:
-        if item.get("expires", math.inf) <= time.time():
+    def _matches(asked: Query, item: dict[str, Any], moment: float) -> bool:
+        if item.get("expires", math.inf) <= moment:
             return False  # time to live has not removed it yet
         return asked.provider in {None, item["provider"]} and asked.state in {None, item["state"]}

@@ -3,17 +3,25 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_protocol_members
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import BaseModel, ValidationError
 
-from browse_streams.catalogue import catalogue
-from headwater.events import PUBLISHED, Happened
+from headwater.catalogue import catalogue
+from headwater.events import (
+    PUBLISHED,
+    Happened,
+    StreamAdopted,
+    StreamCredentialsRotated,
+    StreamDrifted,
+    StreamUpdated,
+)
+from headwater.provider import EVERYWHERE, Provider, Verb
 from headwater.requests import parse
 from headwater.streams import State, milliseconds
-from local.generate import CONTRACTS, ROOT, SENT, TAKEN, broken, generated, main, providers, schema_path
+from local.generate import CONTRACTS, FUNCTIONS, ROOT, SENT, TAKEN, broken, generated, main, providers, schema_path
 from tests.contract.promises import EVENTS, Json, example, schema, with_one_unknown_member
 
 GENERATED = generated()
@@ -31,11 +39,53 @@ def test_nothing_is_promised_that_the_code_does_not_know() -> None:
 
 
 def test_the_catalogue_tells_what_was_generated() -> None:
-    told = catalogue()
+    told = catalogue(FUNCTIONS)
     assert set(told) == {provider.name for provider in providers().values()}
     for folder, provider in providers().items():
         assert told[provider.name] == json.loads(GENERATED[folder / "capabilities.json"])
         Draft202012Validator.check_schema(told[provider.name]["options"])
+
+
+OFFERED = {
+    Verb.KEEPALIVE: {"renew"},
+    Verb.ROTATE: {"rotate"},
+    Verb.REPAIR: {"settings", "change"},
+    Verb.ADOPT: {"adoptable", "mark"},
+    Verb.SIMULCAST: {"outputs", "add_output", "switch_output", "remove_output"},
+}
+"""What a provider must answer by itself to have a verb. Those that all have need nothing more."""
+
+
+@pytest.mark.parametrize("provider", providers().values(), ids=lambda provider: provider.name)
+def test_a_provider_says_that_it_can_what_it_answers_by_itself_and_nothing_else(provider: type[Provider[Any]]) -> None:
+    own = {
+        name for name in get_protocol_members(Provider) if getattr(provider, name) is not getattr(Provider, name, None)
+    }
+    assert {*EVERYWHERE, *OFFERED} == set(Verb)
+    assert {verb for verb, methods in OFFERED.items() if methods <= own} | EVERYWHERE == provider.verbs
+    assert ("change" in own) == bool(provider.changeable)
+    assert ("notice" in own) == provider.notifies
+    assert ("marked" in own) == provider.marks
+
+
+@pytest.mark.parametrize("told", catalogue(FUNCTIONS).values(), ids=lambda told: str(told["provider"]))
+def test_what_can_be_changed_is_in_what_can_be_asked_for(told: Json) -> None:
+    common: Json = {"name": {}, "metadata": {}, "max_lifetime_seconds": {}}
+    request = {"properties": common | {"options": told["options"]}}
+    for at in told["changeable"]:
+        assert is_in(request, at.split("/")[1:], told["options"].get("$defs", {})), at
+
+
+def is_in(node: Json, steps: list[str], definitions: Json) -> bool:
+    """Whether a schema, or one of its alternatives, has a member there."""
+    if not steps:
+        return True
+    if "$ref" in node:
+        return is_in(definitions[node["$ref"].removeprefix("#/$defs/")], steps, definitions)
+    alternatives = [*node.get("anyOf", []), *node.get("oneOf", [])]
+    member = node.get("properties", {}).get(steps[0])
+    deeper = member is not None and is_in(member, steps[1:], definitions)
+    return deeper or any(is_in(each, steps, definitions) for each in alternatives)
 
 
 # ---- a version stays what it is
@@ -85,7 +135,7 @@ def test_an_example_agrees_with_itself(kind: type[Happened]) -> None:
     assert event.event_id == f"{stream.id}:{milliseconds(stream.created_at)}:{stream.version}"
     assert (event.sequence, event.occurred_at) == (stream.version, stream.updated_at)
     assert stream.href == f"/streams/{stream.provider}/{stream.id}"
-    assert stream.provider in catalogue()
+    assert stream.provider in catalogue(FUNCTIONS)
 
 
 def test_the_examples_show_the_states_that_their_events_tell_of() -> None:
@@ -95,10 +145,23 @@ def test_the_examples_show_the_states_that_their_events_tell_of() -> None:
     assert told["StreamCreated"] in {State.PROVISIONING, State.READY, State.LIVE}
 
 
+def test_the_examples_of_a_stream_s_life_show_what_they_tell_of() -> None:
+    updated, drifted, rotated, adopted = (
+        example(kind)["data"] for kind in (StreamUpdated, StreamDrifted, StreamCredentialsRotated, StreamAdopted)
+    )
+    able = catalogue(FUNCTIONS)[updated["stream"]["provider"]]["changeable"]
+    assert all(at.startswith(tuple(able)) for at in updated["changed"])
+    assert drifted["fields"] == drifted["stream"]["drift"] != []
+    assert rotated["stream"]["credentials_rotated_at"] <= rotated["stream"]["updated_at"]
+    assert (adopted["stream"]["version"], adopted["stream"]["expires_at"]) == (1, None)
+    for told, verb in ((drifted, Verb.REPAIR), (rotated, Verb.ROTATE), (adopted, Verb.ADOPT)):
+        assert verb in catalogue(FUNCTIONS)[told["stream"]["provider"]]["verbs"]
+
+
 @pytest.mark.parametrize("kind", PUBLISHED)
 def test_an_example_s_options_are_its_provider_s(kind: type[Happened]) -> None:
     stream = example(kind)["data"]["stream"]
-    validator = Draft202012Validator(catalogue()[stream["provider"]]["options"])
+    validator = Draft202012Validator(catalogue(FUNCTIONS)[stream["provider"]]["options"])
     masked = [error for error in validator.iter_errors(stream["options"]) if "***" not in str(error.instance)]
     assert masked == []
 

@@ -5,32 +5,30 @@ A provider's are given to what its function is made of, with a provider that off
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
-from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from authorize_caller.policy import allow
 from authorize_caller.tokens import bearer
-from browse_streams.catalogue import catalogue
 from browse_streams.listing import query
 from headwater.api import Api
-from headwater.ports import Parts
-from headwater.provider_function import ProviderFunction
+from headwater.catalogue import catalogue
+from headwater.provider import EVERYWHERE, Notice, Verb
 from headwater.streams import State
-from local.cloud import ACCOUNT, REGION, STAGE
-from local.generate import ROOT, providers
+from local.generate import FUNCTIONS, ROOT
+from provision_cloudflare.provider import Cloudflare
+from provision_cloudflare.wire import CloudflareSecret
 from publish_events.outbox import pending
 from renew_leases.beats import Beat, CreatedDetail
+from tests.contract.functions import BY_FOLDER, CONTEXT, World, api_routes
 from tests.contract.promises import Json, request, request_files
 from tests.template import functions, template
-from tests.unit.fakes import FakeClock, FakeProvider, FakeStore, FakeVault
 
-CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 29_000, aws_request_id="1")
 FILES = request_files()
-BY_PROVIDER = {folder.name: provider for folder, provider in providers().items()}
 
 
 def files(folder: str) -> list[str]:
@@ -39,34 +37,7 @@ def files(folder: str) -> list[str]:
 
 def of_providers(name: str) -> list[str]:
     """The files of one name in the folders of providers."""
-    return [file for file in FILES if file.split("/")[0] in BY_PROVIDER and file.endswith(f"/{name}.json")]
-
-
-@cache
-def api_routes() -> dict[str, set[tuple[str, str]]]:
-    """Method and path of each call that a function answers."""
-    events = {folder: each.get("Events", {}).values() for folder, each in functions().items()}
-    return {
-        folder: {(one["Properties"]["Method"], one["Properties"]["Path"]) for one in all_ if one["Type"] == "Api"}
-        for folder, all_ in events.items()
-    }
-
-
-class World:
-    """A provider's function as it is deployed to this machine, over fakes."""
-
-    def __init__(self, folder: str) -> None:
-        real = BY_PROVIDER[folder]
-        same = {"name": real.name, "options_type": real.options_type, "verbs": real.verbs, "lease_seconds": 300}
-        self.provider = type("Same", (FakeProvider,), same)()
-        self.clock = FakeClock()
-        self.store = FakeStore(self.clock)
-        self.function = ProviderFunction(lambda: self.provider)
-        deployment = f"{STAGE}-{REGION}-{ACCOUNT}"
-        self.function.parts = Parts(self.provider, self.store, FakeVault(), deployment, ACCOUNT, self.clock)
-
-    def invoke(self, name: str) -> Json:
-        return self.function(request(name), CONTEXT)
+    return [file for file in FILES if file.split("/")[0] in BY_FOLDER and file.endswith(f"/{name}.json")]
 
 
 def opened(file: str) -> World:
@@ -157,11 +128,119 @@ def test_a_stream_whose_time_is_over_is_ended(file: str) -> None:
     assert world.provider.alive == {}
 
 
+@pytest.mark.parametrize("file", of_providers("due"))
+def test_what_is_due_by_the_record_is_done_once(file: str) -> None:
+    """A lease is renewed, a stream looked at or ended: whatever comes first."""
+    world = opened(file)
+
+    def done() -> list[str]:
+        return [each for each in world.provider.calls if each in {"renew", "read", "remove"}]
+
+    assert world.invoke(file) == {"batchItemFailures": []}
+    assert done() == []
+    due_at = world.record.due_at
+    assert due_at
+    world.clock.advance((due_at - world.clock()).total_seconds())
+    for _ in range(2):
+        assert world.invoke(file) == {"batchItemFailures": []}
+    assert len(done()) == 1
+
+
+@pytest.mark.parametrize("file", of_providers("change"))
+def test_change_changes_the_stream_and_says_what(file: str) -> None:
+    world = opened(file)
+    before = world.record.stream
+    changed = json.loads(world.invoke(file)["body"])
+    assert changed["name"] not in {None, before.name}
+    assert changed["metadata"] not in ({}, before.metadata)
+    assert changed["version"] == before.version + 1
+    assert world.store.kinds(before.id)[1:] == ["StreamUpdated"]
+
+
+@pytest.mark.parametrize("file", of_providers("repair"))
+def test_repair_leaves_a_stream_that_is_as_it_was_asked_for(file: str) -> None:
+    world = opened(file)
+    assert world.invoke(file)["statusCode"] == 200
+    assert (world.provider.count("read"), world.provider.count("change")) == (1, 0)
+
+
+@pytest.mark.parametrize("file", of_providers("rotate"))
+def test_rotate_exchanges_what_opens_the_stream(file: str) -> None:
+    world = opened(file)
+    before = json.loads(world.invoke(file.replace("rotate", "credentials"))["body"])
+    after = json.loads(world.invoke(file)["body"])
+    assert after.keys() == before.keys()
+    assert after["ingest"] != before["ingest"]
+    assert json.loads(world.invoke(file.replace("rotate", "credentials"))["body"]) == after
+
+
+@pytest.mark.parametrize("file", of_providers("adopt"))
+def test_adopt_takes_into_the_record_what_is_there(file: str) -> None:
+    world, asked = World(file.split("/", maxsplit=1)[0]), json.loads(request(file)["body"])
+    assert world.invoke(file)["statusCode"] == 404
+    world.provider.place(asked["provider_ref"])
+    assert world.invoke(file)["statusCode"] == 201
+    assert (world.record.stream.provider_ref, world.record.stream.name) == (asked["provider_ref"], asked["name"])
+
+
+@pytest.mark.parametrize("file", of_providers("add_output"))
+def test_an_output_that_was_added_is_among_the_outputs(file: str) -> None:
+    world = opened(file)
+    added = world.invoke(file)
+    assert added["statusCode"] == 201
+    listed = json.loads(world.invoke(file.replace("add_output", "outputs"))["body"])
+    assert listed["outputs"] == [json.loads(added["body"])]
+    assert json.loads(request(file)["body"])["stream_key"] not in json.dumps(listed)
+
+
+@pytest.mark.parametrize("file", of_providers("notification"))
+def test_a_notification_is_heard_by_its_secret_and_moves_the_state(file: str) -> None:
+    """Its provider reads it, and the stream that it is of is the one that is there."""
+    world, event = opened(file), request(file)
+    kept = CloudflareSecret.model_validate(
+        {"account_id": "a", "api_token": "t", "webhook_secret": event["headers"]["cf-webhook-auth"]}
+    )
+    real = Cloudflare("http://127.0.0.1:1", lambda _: kept)
+
+    def notice(headers: Mapping[str, str], body: str) -> Notice | None:
+        told = real.notice(headers, body)
+        return told and replace(told, ref=world.record.handle.ref)
+
+    world.provider.notice = notice  # type: ignore[method-assign] # the fake has no words of its own for it
+    assert world.invoke(file)["statusCode"] == 204
+    assert world.record.stream.state is State.LIVE
+    kept = kept.model_validate({"account_id": "a", "api_token": "t", "webhook_secret": "another"})
+    assert world.invoke(file)["statusCode"] == 401
+
+
+ONLY_WITH = {
+    Verb.KEEPALIVE: {"keepalive", "renewal_due"},
+    Verb.ROTATE: {"rotate"},
+    Verb.REPAIR: {"repair"},
+    Verb.ADOPT: {"adopt"},
+    Verb.SIMULCAST: {"outputs", "add_output"},
+}
+"""The files that are there where a provider has the verb. Those of the others are everywhere."""
+
+
 def test_the_events_of_a_provider_are_those_that_it_can_answer() -> None:
-    everywhere = {"create", "read", "credentials", "timeline", "delete", "stream_requested", "expiry_due"}
-    for folder, provider in BY_PROVIDER.items():
-        leased = {"keepalive", "renewal_due"} if "keepalive" in provider.verbs else set()
-        assert {name.split("/")[1].removesuffix(".json") for name in files(folder)} == everywhere | leased
+    everywhere = {
+        "create",
+        "read",
+        "credentials",
+        "timeline",
+        "change",
+        "delete",
+        "stream_requested",
+        "expiry_due",
+        "due",
+    }
+    assert {*EVERYWHERE, *ONLY_WITH} == set(Verb)
+    for folder, provider in BY_FOLDER.items():
+        able = set().union(*(names for verb, names in ONLY_WITH.items() if verb in provider.verbs))
+        notified = {"notification"} if provider.notifies else set()
+        found = {name.split("/")[1].removesuffix(".json") for name in files(folder)}
+        assert found == everywhere | able | notified, folder
 
 
 # ---- the others
@@ -169,10 +248,10 @@ def test_the_events_of_a_provider_are_those_that_it_can_answer() -> None:
 
 def test_browse_streams_understands_its_calls() -> None:
     listing = request("browse_streams/list.json")
-    asked = query(_caller(listing), listing["queryStringParameters"], frozenset(catalogue()))
-    assert asked.provider in catalogue()
+    asked = query(_caller(listing), listing["queryStringParameters"], frozenset(catalogue(FUNCTIONS)))
+    assert asked.provider in catalogue(FUNCTIONS)
     unknown = request("browse_streams/unknown_provider.json")["pathParameters"]["provider"]
-    assert unknown not in catalogue()
+    assert unknown not in catalogue(FUNCTIONS)
     assert len(files("browse_streams")) == 3
 
 

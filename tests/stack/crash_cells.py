@@ -1,48 +1,37 @@
 """The cells of the crash matrix: where a worker dies, at which provider, who comes after; what each may come to."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tests.stack.doors import CREATES
+from tests.stack.ways import CLOUDFLARE, KINESIS_VIDEO, OVERSHOOT, OVERSHOOT_V02, PYANNOTE, Known
 
 Json = dict[str, Any]
 
-V02 = {
-    "api_version": "v0.2",
-    "processing": {"interval_seconds": 2.5},
-    "inference": {"prompt": "Is the door open?", "model": "a-model"},
-}
-
 
 @dataclass(frozen=True)
-class Lane:
-    """A provider, or one generation of its API. Its streams are asked for one after the other."""
+class Lane(Known):
+    """A way to ask for streams, and what a dead worker leaves there. They are asked for one after the other."""
 
-    name: str
-    provider: str
-    options: Json = field(default_factory=dict, compare=False)
     finds: bool = False
     """Whether what a dead worker made can be found, or made again as the same."""
     lists: bool = True
     """Whether it is found, where it can be at all; else it is asked for again, and must be the same."""
     marked: bool = False
-    """Whether a stream bears our id there."""
-    leased: bool = False
-    path: str = ""
-    """What tells the calls of a lane without marks from those of another."""
+    """Whether a stream bears our id there. Where none does, the way's path tells its calls from those of another."""
 
 
 LANES = {
     lane.name: lane
     for lane in (
-        Lane("overshoot-v1beta", "overshoot", leased=True, path="/v1beta/"),
-        Lane("pyannote", "pyannote"),
-        Lane("overshoot-v0.2", "overshoot", V02, marked=True, leased=True, path="/v0.2/"),
-        Lane("kinesis-video", "kinesis-video", finds=True, marked=True),
-        Lane("cloudflare", "cloudflare", finds=True, marked=True),
+        Lane(OVERSHOOT),
+        Lane(PYANNOTE),
+        Lane(OVERSHOOT_V02, marked=True),
+        Lane(KINESIS_VIDEO, finds=True, marked=True),
+        Lane(CLOUDFLARE, finds=True, marked=True),
     )
 }
-UNLISTED = Lane("cloudflare unlisted", "cloudflare", finds=True, lists=False, marked=True)
+UNLISTED = Lane(CLOUDFLARE.asking("cloudflare unlisted"), finds=True, lists=False, marked=True)
 """While its list shows none of the live inputs."""
 
 
@@ -58,7 +47,7 @@ class Kill:
 
     def fault(self, lane: Lane, stream_id: str) -> Json:
         """As a door takes it."""
-        selected = self.of.format(id=stream_id) if self.door == "aws" or lane.marked else lane.path
+        selected = self.of.format(id=stream_id) if self.door == "aws" or lane.marked else lane.way.path
         operation = self.operation or CREATES[lane.provider]
         return {"operation": operation, "containing": selected, "carry_out": self.carried_out}
 
@@ -94,19 +83,19 @@ class Cell:
     lane: Lane
     step: str
     after: str = NOBODY
-    way: str = API
+    by: str = API
     """How it is asked for."""
     deaths: int = 1
     """How many workers die so, one after the other."""
 
     def __str__(self) -> str:
-        way = "" if self.way == API else f"{self.way}, "
-        return f"{self.lane.name}: {way}{self.step}{self._twice}, {self.after}"
+        by = "" if self.by == API else f"{self.by}, "
+        return f"{self.lane.name}: {by}{self.step}{self._twice}, {self.after}"
 
     @property
     def name(self) -> str:
         """Fit to be chosen by: ``pytest -k cloudflare/api/after-the-claim``."""
-        return "/".join((self.lane.name, self.way, self.step + self._twice, self.after)).replace(" ", "-")
+        return "/".join((self.lane.name, self.by, self.step + self._twice, self.after)).replace(" ", "-")
 
     @property
     def _twice(self) -> str:
@@ -119,21 +108,21 @@ class Cell:
     @property
     def first_status(self) -> int | None:
         """What the first answer must be: the worker that died owes it, or has nothing to do with it."""
-        if self.way == BUS:
+        if self.by == BUS:
             return None
         if self.step in PUBLISHER:
             return 201
-        return 202 if self.way == ASYNC and self.step in MADE else 502
+        return 202 if self.by == ASYNC and self.step in MADE else 502
 
     @property
     def makes_nothing(self) -> bool:
         """Whether nobody knows of it any more."""
-        return (self.step, self.after, self.way) == ("before the claim", NOBODY, API)
+        return (self.step, self.after, self.by) == ("before the claim", NOBODY, API)
 
     @property
     def doubtful(self) -> bool:
         """Whether a create is left in doubt. Who accepts a stream for later creates nothing."""
-        accepts = self.way == ASYNC and self.step == "after the claim"
+        accepts = self.by == ASYNC and self.step == "after the claim"
         return self.step in DOUBTFUL and not self.lane.finds and not accepts
 
 
@@ -171,10 +160,10 @@ def allowed(cell: Cell) -> list[Outcome]:
         return [Outcome("failed", 0, 1, lost, lost, lost)]
     # A lost stream of pyannoteAI never connects and so never ends; Overshoot's ends with its lease.
     unused = 0 if cell.lane.leased else lost
-    if cell.after == NOBODY and cell.way == API:
+    if cell.after == NOBODY and cell.by == API:
         return [Outcome("failed", 0, 1, lost, unused, 1)]  # nobody waits for its one-time secrets
     again = Outcome("alive", 1, 0, 1 + lost, 1 + unused, 1)
-    if cell.way != API:
+    if cell.by != API:
         return [again]
     # A sweep may come before a client that is late: then its retry is a new attempt at a key that failed.
     return [again, replace(again, failed=1, ambiguous=0)]
@@ -182,7 +171,7 @@ def allowed(cell: Cell) -> list[Outcome]:
 
 SEALED = (("cloudflare", NOBODY), ("overshoot-v1beta", NOBODY), ("overshoot-v0.2", RETRIES), ("pyannote", RETRIES))
 """Who has something to seal. It is one more place before the settle; so not each of them in both ways."""
-OTHER_WAYS = [
+OTHERWISE = [
     # Only its queue knows of it then, and gives it again when its visibility timeout is over.
     ("cloudflare", "before the claim", BUS),
     ("overshoot-v0.2", "before the claim", BUS),
@@ -196,14 +185,14 @@ OTHER_WAYS = [
     ("overshoot-v0.2", "after the create", ASYNC),
     ("overshoot-v1beta", "after the claim", ASYNC),
 ]
-"""Lane, step and way of the cells in which nobody waits for an answer: their stream must come."""
+"""Lane, step and what it is asked for by, of the cells in which nobody waits for an answer: their stream must come."""
 SCHEDULED = Cell(LANES["kinesis-video"], "after the claim")
 """The one that waits for the minute's own sweep."""
 
 
 def cells() -> list[Cell]:
     """All of them, by lane in the order in which they are begun: those first that take longest."""
-    others = [Cell(LANES[lane], step, way=way) for lane, step, way in OTHER_WAYS]
+    others = [Cell(LANES[lane], step, by=by) for lane, step, by in OTHERWISE]
     unclaimed = [cell for cell in others if cell.step == "before the claim"]
     steps = (*(step for step in DOUBTFUL if step != SEALING), "before the claim", "after the settle")
     both = [Cell(lane, step, after) for step in steps for lane in LANES.values() for after in (RETRIES, NOBODY)]
@@ -211,5 +200,5 @@ def cells() -> list[Cell]:
     both += [Cell(lane, PUBLISHED, after) for lane in reversed(LANES.values()) for after in (RETRIES, NOBODY)]
     both += [Cell(LANES[lane], UNPUBLISHED) for lane in ("cloudflare", "pyannote")]
     sealed = [Cell(LANES[lane], SEALING, after) for lane, after in SEALED]
-    twice = [Cell(LANES[lane], "before the settle", way=BUS, deaths=2) for lane in ("pyannote", "cloudflare")]
+    twice = [Cell(LANES[lane], "before the settle", by=BUS, deaths=2) for lane in ("pyannote", "cloudflare")]
     return [*unclaimed, *sealed, *both, *(cell for cell in others if cell not in unclaimed), *twice]

@@ -32,6 +32,7 @@ from tests.stack.crash_cells import (
     Outcome,
 )
 from tests.stack.doors import Door
+from tests.stack.environments import deployed_function
 from tests.stack.storage import Storage
 from tests.stack.waiting import eventually
 
@@ -146,13 +147,13 @@ class Lanes:
         return sum('"fault": "kill"' in call and '"status": null' in call for call in self._creates(lane))
 
     def _refs(self, lane: Lane) -> dict[str, str]:
-        api = lane.path.strip("/")
+        api = lane.way.path.strip("/")
         found = [one for one in self._doors[lane.provider].resources() if not api or one["api"] == api]
         return {str(one.get("id") or one.get("uid") or one.get("StreamARN")): json.dumps(one) for one in found}
 
     def _creates(self, lane: Lane) -> list[str]:
         calls = self._doors[lane.provider].creates()
-        return [json.dumps(call) for call in calls if call["carried_out"] and call["path"].startswith(lane.path)]
+        return [json.dumps(call) for call in calls if call["carried_out"] and call["path"].startswith(lane.way.path)]
 
 
 class Matrix:
@@ -245,9 +246,7 @@ class Matrix:
                 if self._stop.wait(LOOK_PAUSE):
                     return
         functions = self._place.cloud.client("lambda")
-        pages = functions.get_paginator("list_functions").paginate()
-        names = [one["FunctionName"] for page in pages for one in page["Functions"]]
-        [sweep] = [name for name in names if "SweepFunction" in name]
+        sweep = deployed_function(self._place.cloud, "Sweep")["FunctionName"]
         self.swept_at = self._now()
         while not self._stop.wait(SWEEP_PAUSE):
             functions.invoke(FunctionName=sweep, Payload=json.dumps({"detail-type": "Scheduled Event"}))
@@ -258,9 +257,9 @@ class Matrix:
         for cell in cells:
             if self._stop.is_set():
                 return
-            if cell.way != API and not cell.lane.marked:
+            if cell.by != API and not cell.lane.marked:
                 # What its queue makes bears no mark: so it goes when nobody else asks there.
-                self._wait_for([other for other in cells if other.way == API and other.after == RETRIES])
+                self._wait_for([other for other in cells if other.by == API and other.after == RETRIES])
                 self._attempt(cell, partial(self._alone, cell))
             elif trace := self._attempt(cell, partial(self._begun, cell)):
                 following = self._pool.submit(self._attempt, cell, partial(self._followed, trace))
@@ -330,11 +329,11 @@ class Matrix:
 
     def _ask(self, trace: Trace) -> httpx.Response | None:
         cell, place = trace.cell, self._place
-        body: Json = {"name": "crash", "options": cell.lane.options}
-        if cell.way == BUS:
+        body = cell.lane.way.body(name="crash")
+        if cell.by == BUS:
             place.requester.ask(cell.lane.provider, body, idempotency_key=cell.key)
             return None
-        headers = {"Idempotency-Key": cell.key} | ({"Prefer": "respond-async"} if cell.way == ASYNC else {})
+        headers = {"Idempotency-Key": cell.key} | ({"Prefer": "respond-async"} if cell.by == ASYNC else {})
         answer = place.api.call("POST", f"/streams/{cell.lane.provider}", body, headers)
         trace.answers.append(answer.status_code)
         return answer

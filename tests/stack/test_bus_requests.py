@@ -6,34 +6,42 @@ from typing import Any
 
 import pytest
 
-from local.simulators.secrets import canary
 from tests.stack.bus import Requester, Subscriber
 from tests.stack.callers import Api
 from tests.stack.doors import Door
 from tests.stack.waiting import eventually
+from tests.stack.ways import (
+    CLOUDFLARE,
+    KINESIS_VIDEO,
+    OVERSHOOT,
+    OVERSHOOT_V02,
+    PROVIDERS,
+    PYANNOTE,
+    Way,
+    each,
+    secretive,
+)
 
 Json = dict[str, Any]
 
-V02 = {
-    "api_version": "v0.2",
-    "processing": {"clip_length_seconds": 2, "delay_seconds": 2, "target_fps": 6},
-    "inference": {"prompt": "Who is there?", "model": "a-model"},
+CLIP = {"clip_length_seconds": 2, "delay_seconds": 2, "target_fps": 6}
+REQUESTS: dict[Way, Json] = {
+    CLOUDFLARE: {"name": "gate", "options": {"recording": {"mode": "off"}}},
+    KINESIS_VIDEO: {"name": "dock", "metadata": {"bay": "7"}},
+    OVERSHOOT: {"name": "shelf", "max_lifetime_seconds": 600},
+    OVERSHOOT_V02: OVERSHOOT_V02.asking(processing=CLIP).body(name="door"),
+    PYANNOTE: {"name": "meeting"},
 }
-REQUESTS: dict[str, tuple[str, Json]] = {
-    "cloudflare": ("cloudflare", {"name": "gate", "options": {"recording": {"mode": "off"}}}),
-    "kinesis-video": ("kinesis-video", {"name": "dock", "metadata": {"bay": "7"}}),
-    "overshoot": ("overshoot", {"name": "shelf", "max_lifetime_seconds": 600}),
-    "overshoot-v0.2": ("overshoot", {"name": "door", "options": V02}),
-    "pyannote": ("pyannote", {"name": "meeting"}),
-}
+"""What is asked for in each way."""
+SECRETIVE = secretive("bus")
 OTHER_TENANT = "jwt:somebody-else"
 
 
-@pytest.fixture(params=REQUESTS)
+@pytest.fixture(params=REQUESTS, ids=lambda way: way.name)
 def asked(request: pytest.FixtureRequest) -> tuple[str, str, Json]:
     """The key, the provider and the request."""
-    name: str = request.param
-    return (f"bus-{name}", *REQUESTS[name])
+    way: Way = request.param
+    return f"bus-{way.name}", way.provider, REQUESTS[way]
 
 
 @pytest.fixture
@@ -93,7 +101,7 @@ def failed(subscriber: Subscriber, api: Api, provider: str, key: str) -> Json:
     return record
 
 
-@pytest.mark.parametrize("provider", ["cloudflare", "kinesis-video", "overshoot", "pyannote"])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_invalid_request_becomes_a_failed_record_and_is_announced(
     provider: str, requester: Requester, subscriber: Subscriber, api: Api, doors: dict[str, Door]
 ) -> None:
@@ -120,23 +128,13 @@ def test_a_request_whose_deadline_has_passed_opens_nothing(
     assert len(doors["pyannote"].creates()) == creates
 
 
-SECRET_OPTIONS: dict[str, Json] = {
-    "camera": {"source": {"type": "rtsp", "url": f"rtsp://a:{canary('bus', 'camera-password')}@camera.example.org/"}},
-    "offer": {**V02, "source": {"type": "webrtc", "sdp": f"v=0\r\na=ice-pwd:{canary('bus', 'ice-pwd')}\r\n"}},
-    "room": {
-        **V02,
-        "source": {"type": "livekit", "url": "wss://room.example.org", "token": canary("bus", "room-token")},
-    },
-}
-
-
-@pytest.mark.parametrize("what", SECRET_OPTIONS)
+@each(SECRETIVE)
 def test_a_secret_over_the_bus_is_refused(
-    what: str, requester: Requester, subscriber: Subscriber, api: Api, doors: dict[str, Door]
+    way: Way, requester: Requester, subscriber: Subscriber, api: Api, doors: dict[str, Door]
 ) -> None:
     creates = len(doors["overshoot"].creates())
-    requester.ask("overshoot", {"options": SECRET_OPTIONS[what]}, idempotency_key=f"bus-secret-{what}")
-    record = failed(subscriber, api, "overshoot", f"bus-secret-{what}")
+    requester.ask(way.provider, way.body(), idempotency_key=f"bus-secret-{way.name}")
+    record = failed(subscriber, api, way.provider, f"bus-secret-{way.name}")
     assert (record["state_reason"], record["options"]) == ("invalid-request", {})
     assert len(doors["overshoot"].creates()) == creates
 
@@ -164,7 +162,7 @@ def test_what_no_rule_matches_does_nothing(
     beside = api.id_of("cloudflare", f"bus-beside-{version}")
     [created] = subscriber.await_events(beside, "StreamCreated")
     tidy.append(created["detail"]["data"]["stream"]["href"])
-    for known in ("cloudflare", "kinesis-video", "overshoot", "pyannote"):
+    for known in PROVIDERS:
         assert api.read(api.href_of(known, "bus-unmatched")).status_code == 404
 
 

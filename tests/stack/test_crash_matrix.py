@@ -11,40 +11,35 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
 from local.cloud import Cloud
 from tests.stack.bus import Requester, subscribed
 from tests.stack.callers import new_caller
 from tests.stack.conftest import TOLD
-from tests.stack.crash_cells import KILLS, LANES, NOBODY, RETRIES, SCHEDULED, UNLISTED, Cell, allowed, cells
+from tests.stack.crash_cells import KILLS, NOBODY, RETRIES, SCHEDULED, UNLISTED, Cell, allowed, cells
 from tests.stack.crash_runs import OVER, Matrix, Place, table
-from tests.stack.doors import Door, doors_of
+from tests.stack.doors import aws_door_of, doors_of
 from tests.stack.storage import Storage
 from tests.stack.waiting import eventually
+from tests.stack.ways import PROVIDERS
 
 Json = dict[str, Any]
 
 CELLS = cells()
-PROVIDERS = sorted({lane.provider for lane in LANES.values()})
 
 
 @pytest.fixture(scope="module")
 def place(crash_cloud: Cloud) -> Iterator[Place]:
     """A caller, a subscriber and every door of a deployment of its own."""
-    assert crash_cloud.aws_door_url
     with (
         doors_of(crash_cloud) as doors,
-        # Each call on a connection of its own: many threads ask at once, and pools were seen to close what is in use.
-        httpx.Client(
-            base_url=crash_cloud.aws_door_url, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)
-        ) as aws,
+        aws_door_of(crash_cloud) as aws,
         subscribed(crash_cloud, "crash-matrix") as subscriber,
     ):
         api = new_caller(crash_cloud, "crash-matrix")
         requester, storage = Requester(crash_cloud), Storage(crash_cloud)
-        yield Place(crash_cloud, api, subscriber, requester, storage, doors, Door("aws", aws))
+        yield Place(crash_cloud, api, subscriber, requester, storage, doors, aws)
         api.close()
 
 

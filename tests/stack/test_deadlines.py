@@ -13,15 +13,13 @@ import pytest
 
 from local.cloud import Cloud
 from tests.stack.callers import Api, new_caller
-from tests.stack.doors import Door, doors_of
-from tests.stack.waiting import eventually
-from tests.stack.ways import WAYS, Way
+from tests.stack.doors import Door, aws_door_of, doors_of
+from tests.stack.waiting import WELL_BEFORE, eventually
+from tests.stack.ways import PYANNOTE, WAYS, Way
 
 Json = dict[str, Any]
 
 ALWAYS = 50
-WELL_BEFORE = 27
-"""Seconds: API Gateway's 29, less what a cold start may take of them here."""
 
 
 def problem_of(answer: httpx.Response) -> Json:
@@ -41,7 +39,7 @@ HANGING = [
     (call, way)
     for call in CALLS
     for way in WAYS
-    if (call != "keepalive" or way.provider == "overshoot") and (call != "delete" or way.provider != "pyannote")
+    if (call != "keepalive" or way.lease) and (call != "delete" or way is not PYANNOTE)
 ]
 """What asks the provider: only Overshoot has leases, and at pyannoteAI nothing ends a stream."""
 STEPS = ["dynamodb.PutItem", "kms.GenerateDataKey", "dynamodb.TransactWriteItems"]
@@ -80,8 +78,7 @@ def call_kept_waiting(call: str, way: Way, api: Api, door: Door) -> httpx.Respon
 def creation_kept_waiting(step: str, cloud: Cloud, api: Api) -> Creation:
     key = f"hung {step}"
     stream_id = api.id_of("cloudflare", key)
-    with httpx.Client(base_url=cloud.aws_door_url or "", timeout=30) as client, doors_of(cloud) as doors:
-        aws = Door("aws", client)
+    with aws_door_of(cloud) as aws, doors_of(cloud) as doors:
         aws.fault("hang", step, times=ATTEMPTS, containing=stream_id)
         hung = api.create("cloudflare", key)
         left = sum(fault["containing"] == stream_id for fault in aws.faults())

@@ -1,9 +1,6 @@
 """What has our mark at a provider and no record, on the deployed system: an operator sees it, and the log tells it."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from local.cloud import CREDENTIALS, ROOT, STAGE, Cloud
+from local.cloud import Cloud
 from local.simulators.secrets import SECRETS
 from tests.stack.callers import Api
 from tests.stack.doors import Door
+from tests.stack.shell import printed_by
 from tests.stack.storage import Storage
 from tests.stack.waiting import eventually
+from tests.stack.ways import PROVIDERS
 from tools import orphans
 
 Json = dict[str, Any]
@@ -56,17 +55,7 @@ def stranger(cloud: Cloud, door: Door) -> Iterator[str]:
 
 def shown(cloud: Cloud) -> str:
     """What ``make orphans STACK=…`` prints."""
-    environment = {
-        **os.environ,
-        **CREDENTIALS,
-        "AWS_ENDPOINT_URL": cloud.aws_endpoint_url,
-        "AWS_DEFAULT_REGION": cloud.region,
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-m", "tools.orphans", f"headwater-{STAGE}"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603  # a command of ours
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return printed_by(cloud, "tools.orphans")
 
 
 def searched(storage: Storage, provider: str = "cloudflare") -> int:
@@ -104,10 +93,7 @@ def test_an_operator_sees_an_orphan_and_changes_nothing(
 def test_every_provider_answers_for_itself(cloud: Cloud) -> None:
     lines = shown(cloud).splitlines()
     assert [line.split(":")[0] for line in lines if not line.startswith(" ")][:-1] == [
-        "cloudflare",
-        "kinesis-video",
-        "overshoot",
-        "pyannote",
+        *PROVIDERS,
     ]
     assert sum("cannot be searched" in line for line in lines) == 2
     assert lines[-1].endswith("Nothing was changed.")

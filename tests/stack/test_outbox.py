@@ -19,9 +19,10 @@ import pytest
 from local.cloud import Cloud
 from tests.stack.bus import Subscriber, subscribed
 from tests.stack.callers import Api, new_caller
-from tests.stack.doors import Door, doors_of
+from tests.stack.doors import Door, aws_door_of, doors_of
 from tests.stack.storage import Storage
 from tests.stack.waiting import eventually
+from tests.stack.ways import UNLEASED
 
 Json = dict[str, Any]
 
@@ -39,7 +40,6 @@ PHASES: dict[str, Json] = {
     "carried out, then cut off": {"kind": "lose_answer"},
 }
 """How the bus fails, one after the other, while a part of the streams is made."""
-PROVIDERS = ("cloudflare", "kinesis-video", "pyannote")
 REFUSED_EVERY, ENDED_EVERY = 5, 4
 """Every so many streams one is refused by its provider, if that can tell it from others; and one is deleted."""
 
@@ -105,7 +105,7 @@ class Outage:
         return self.run
 
     def _live(self, number: int) -> Made:
-        provider, key = PROVIDERS[number % len(PROVIDERS)], f"outbox-{number}"
+        provider, key = UNLEASED[number % len(UNLEASED)].provider, f"outbox-{number}"
         stream_id, href = self.api.id_of(provider, key), self.api.href_of(provider, key)
         if number % REFUSED_EVERY == 0:
             self._have_refused(provider, stream_id)
@@ -153,13 +153,12 @@ def _ids(recorded: dict[str, dict[str, Json]]) -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def run(crash_cloud: Cloud) -> Iterator[Run]:
     """What came of it all, once the bus was well and everything that is recorded had been told."""
-    assert crash_cloud.aws_door_url
     with (
         doors_of(crash_cloud) as doors,
-        httpx.Client(base_url=crash_cloud.aws_door_url, timeout=30) as client,
+        aws_door_of(crash_cloud) as aws,
         subscribed(crash_cloud, "outbox") as subscriber,
     ):
-        aws, api = Door("aws", client), new_caller(crash_cloud, "outbox")
+        api = new_caller(crash_cloud, "outbox")
         try:
             yield Outage(api, aws, doors, subscriber, Storage(crash_cloud), Run()).happen()
         finally:

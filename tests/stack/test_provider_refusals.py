@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -14,51 +14,31 @@ from tests.stack.bus import Subscriber
 from tests.stack.callers import Api
 from tests.stack.doors import Door
 from tests.stack.storage import Storage
+from tests.stack.waiting import WELL_BEFORE
+from tests.stack.ways import CLOUDFLARE, KINESIS_VIDEO, LEASED, OVERSHOOT, OVERSHOOT_V02, PYANNOTE, Way
 
 Json = dict[str, Any]
 
 LONG_AGO = "2026-01-01T00:00:00Z"
-WELL_BEFORE = 27
-"""Seconds: API Gateway's 29, less what a cold start may take of them here."""
 ALWAYS = 50
 """More often than any call is repeated."""
-V02 = {
-    "api_version": "v0.2",
-    "processing": {"interval_seconds": 2.5},
-    "inference": {"prompt": "Is the door open?", "model": "a-model"},
+KEY = {provider: secret.get("api_token") or secret["api_key"] for provider, secret in SECRETS.items()}
+WORDS: dict[Way, Json] = {
+    CLOUDFLARE: {"success": False, "errors": [{"code": 1001, "message": f"not with {KEY['cloudflare']}"}]},
+    OVERSHOOT: {"detail": f"not with {KEY['overshoot']}"},
+    OVERSHOOT_V02: {"error": f"not with {KEY['overshoot']}", "request_id": "req-1"},
+    PYANNOTE: {"message": f"not with {KEY['pyannote']}", "requestId": "req-1"},
 }
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to ask a provider, and how it says no: with our key in its words, as a careless one may."""
-
-    provider: str
-    options: Json = field(default_factory=dict)
-    words: Any = None
-    code: str | None = None
-    """Its error code, as ``upstream`` shows it."""
-
-
-KEY = {provider: list(secret.values())[-1] for provider, secret in SECRETS.items()}
-WAYS = {
-    "cloudflare": Way(
-        "cloudflare",
-        words={"success": False, "errors": [{"code": 1001, "message": f"not with {KEY['cloudflare']}"}]},
-        code="1001",
-    ),
-    "overshoot v1beta": Way("overshoot", words={"detail": f"not with {KEY['overshoot']}"}),
-    "overshoot v0.2": Way("overshoot", V02, {"error": f"not with {KEY['overshoot']}", "request_id": "req-1"}),
-    "pyannote": Way("pyannote", words={"message": f"not with {KEY['pyannote']}", "requestId": "req-1"}),
-    "kinesis-video": Way("kinesis-video"),
-}
+"""How each says no by its status: with our key in its words, as a careless one may."""
+CODES = {CLOUDFLARE: "1001"}
+"""The error code in them, as ``upstream`` shows it."""
 
 
 @dataclass(frozen=True)
 class Refusal:
     """What goes wrong in one way, and what it must become."""
 
-    way: str
+    way: Way
     what: int | str
     """The provider's status; or ``hang``; or Kinesis Video's exception."""
     status: int
@@ -69,10 +49,10 @@ class Refusal:
 
     @property
     def name(self) -> str:
-        return f"{self.way}, {self.what}"
+        return f"{self.way.name}, {self.what}"
 
 
-def _of(way: str, *cells: tuple[Any, ...]) -> list[Refusal]:
+def _of(way: Way, *cells: tuple[Any, ...]) -> list[Refusal]:
     return [Refusal(way, *cell) for cell in cells]
 
 
@@ -85,30 +65,30 @@ FINAL = (
 UNAUTHORIZED = (401, 502, "provider-unauthorized", "provisioning")
 SLOW_DOWN = (429, 503, "provider-rate-limited", "provisioning", 60)
 LANDING = 20
-LEASE_AND_LANDING = {"overshoot v1beta": 300 + LANDING, "overshoot v0.2": 45 + LANDING, "pyannote": 1}
+LEASE_AND_LANDING = {way: way.lease + LANDING for way in LEASED} | {PYANNOTE: 1}
 """Seconds until what may have been made is certainly gone, or until the one deliberate retry."""
 
 
-def _unknown(way: str, what: int | str) -> tuple[Any, ...]:
+def _unknown(way: Way, what: int | str) -> tuple[Any, ...]:
     return what, 504, "provider-outcome-unknown", "unknown", LEASE_AND_LANDING[way]
 
 
 REFUSALS = [
     # A create under its own Idempotency-Key does no harm twice: it is repeated, and then left to the next attempt.
-    *_of("cloudflare", *(cell for cell in FINAL if cell[0] != 409), UNAUTHORIZED, SLOW_DOWN),
+    *_of(CLOUDFLARE, *(cell for cell in FINAL if cell[0] != 409), UNAUTHORIZED, SLOW_DOWN),
     # Its key is held by what is gone, or so it says the first time.
-    *_of("cloudflare", (409, 409, "provider-guard-spent", "provisioning", LANDING)),
-    *_of("cloudflare", *((what, 503, "provider-unavailable", "provisioning", 2) for what in (500, 503))),
-    *_of("cloudflare", ("hang", 504, "provider-outcome-unknown", "provisioning", 2)),
-    *_of("overshoot v1beta", *FINAL, UNAUTHORIZED, SLOW_DOWN),
-    *_of("overshoot v1beta", (503, 503, "provider-unavailable", "provisioning", 1)),  # it did nothing, it says
-    *_of("overshoot v1beta", _unknown("overshoot v1beta", 500), _unknown("overshoot v1beta", "hang")),
-    *_of("overshoot v0.2", *FINAL, UNAUTHORIZED, (429, 409, "provider-quota-exceeded", "failed")),
-    *_of("overshoot v0.2", *(_unknown("overshoot v0.2", what) for what in (500, 503, "hang"))),
-    *_of("pyannote", *FINAL, UNAUTHORIZED, SLOW_DOWN),
-    *_of("pyannote", *(_unknown("pyannote", what) for what in (500, 503, "hang"))),
+    *_of(CLOUDFLARE, (409, 409, "provider-guard-spent", "provisioning", LANDING)),
+    *_of(CLOUDFLARE, *((what, 503, "provider-unavailable", "provisioning", 2) for what in (500, 503))),
+    *_of(CLOUDFLARE, ("hang", 504, "provider-outcome-unknown", "provisioning", 2)),
+    *_of(OVERSHOOT, *FINAL, UNAUTHORIZED, SLOW_DOWN),
+    *_of(OVERSHOOT, (503, 503, "provider-unavailable", "provisioning", 1)),  # it did nothing, it says
+    *_of(OVERSHOOT, _unknown(OVERSHOOT, 500), _unknown(OVERSHOOT, "hang")),
+    *_of(OVERSHOOT_V02, *FINAL, UNAUTHORIZED, (429, 409, "provider-quota-exceeded", "failed")),
+    *_of(OVERSHOOT_V02, *(_unknown(OVERSHOOT_V02, what) for what in (500, 503, "hang"))),
+    *_of(PYANNOTE, *FINAL, UNAUTHORIZED, SLOW_DOWN),
+    *_of(PYANNOTE, *(_unknown(PYANNOTE, what) for what in (500, 503, "hang"))),
     *_of(
-        "kinesis-video",
+        KINESIS_VIDEO,
         ("AccountStreamLimitExceededException", 409, "provider-quota-exceeded", "failed"),
         ("DeviceStreamLimitExceededException", 409, "provider-quota-exceeded", "failed"),
         ("InvalidArgumentException", 422, "provider-rejected", "failed"),
@@ -152,30 +132,31 @@ class Trial:
     subscriber: Subscriber
 
     def run(self, refusal: Refusal) -> Outcome:
-        way, key = WAYS[refusal.way], f"refused {refusal.name}"
+        way, key = refusal.way, f"refused {refusal.name}"
         href, stream_id = self.api.href_of(way.provider, key), self.api.id_of(way.provider, key)
         before = self.door.refs()
-        self._break(refusal, way)
-        answer = self.api.create(way.provider, key, {"options": way.options})
+        self._break(refusal)
+        answer = self.api.create(way.provider, key, way.body())
         self.door.heal()
         record = self.api.read(href).json()
         told = self._told(href, stream_id)
         if record["state"] == "unknown" or refusal.retry_after == LANDING:
             self.storage.change_record(stream_id, _wait_is_over)
-        healed = self.api.create(way.provider, key, {"options": way.options})
-        replayed = self.api.create(way.provider, key, {"options": way.options})
+        healed = self.api.create(way.provider, key, way.body())
+        replayed = self.api.create(way.provider, key, way.body())
         told_then, made = self._told(href, stream_id), self.door.refs() - before
         self.api.delete(href)
         return Outcome(answer, record, told, healed, replayed, told_then, made)
 
-    def _break(self, refusal: Refusal, way: Way) -> None:
+    def _break(self, refusal: Refusal) -> None:
         if refusal.what == "hang":
             self.door.fault("hang", times=ALWAYS)
         elif isinstance(refusal.what, str):
             self.door.act("raise_exception", exception=refusal.what, operation="CreateStream", times=ALWAYS)
         else:
             headers = {"Retry-After": "60"} if refusal.what == 429 else None
-            self.door.fault("status", times=ALWAYS, status=refusal.what, headers=headers, body=way.words)
+            words = WORDS.get(refusal.way)
+            self.door.fault("status", times=ALWAYS, status=refusal.what, headers=headers, body=words)
 
     def _told(self, href: str, stream_id: str) -> list[str]:
         """The kinds of the events so far, once the bus has carried all that are recorded."""
@@ -195,7 +176,7 @@ def outcomes(api: Api, doors: dict[str, Door], storage: Storage, subscriber: Sub
 
     def tried(name: str) -> Outcomes:
         trial = Trial(api, doors[name], storage, subscriber)
-        return {refusal.name: trial.run(refusal) for refusal in REFUSALS if WAYS[refusal.way].provider == name}
+        return {refusal.name: trial.run(refusal) for refusal in REFUSALS if refusal.way.provider == name}
 
     with ThreadPoolExecutor(len(doors)) as pool:
         found: Outcomes = {}
@@ -224,21 +205,21 @@ def test_a_provider_that_hangs_is_answered_for_before_api_gateway_gives_up(
 
 @EACH
 def test_the_problem_tells_what_the_provider_itself_said(refusal: Refusal, outcomes: Outcomes) -> None:
-    upstream, way = outcomes[refusal.name].answer.json()["upstream"], WAYS[refusal.way]
+    upstream = outcomes[refusal.name].answer.json()["upstream"]
     by_name = isinstance(refusal.what, str) and refusal.what != "hang"
-    assert upstream["provider"] == way.provider
+    assert upstream["provider"] == refusal.way.provider
     if refusal.what == "hang":
         assert (upstream["status"], upstream["code"]) == (None, None)
     elif by_name:
         assert (upstream["code"], bool(upstream["request_id"])) == (refusal.what, True)
     else:
-        assert (upstream["status"], upstream["code"]) == (refusal.what, way.code)
+        assert (upstream["status"], upstream["code"]) == (refusal.what, CODES.get(refusal.way))
 
 
 @EACH
 def test_the_provider_s_words_are_passed_on_without_our_key(refusal: Refusal, outcomes: Outcomes) -> None:
-    text, way = outcomes[refusal.name].answer.text, WAYS[refusal.way]
-    assert KEY.get(way.provider, "canary-") not in text
+    text = outcomes[refusal.name].answer.text
+    assert KEY.get(refusal.way.provider, "canary-") not in text
     if refusal.what in {402, 403, 409, 422}:
         assert "not with ***" in json.loads(text)["detail"]
 

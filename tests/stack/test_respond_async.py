@@ -11,14 +11,14 @@ import httpx
 import pytest
 
 from local.cloud import Cloud
-from local.simulators.secrets import canary
 from tests.stack.bus import Subscriber, subscribed
 from tests.stack.callers import Api, new_caller
-from tests.stack.doors import Door
+from tests.stack.doors import Door, aws_door_of
+from tests.stack.environments import deployed_function
 from tests.stack.leaks import leaks, values_of
 from tests.stack.storage import Storage
 from tests.stack.waiting import eventually
-from tests.stack.ways import EACH_WAY, V02, WAYS, Way
+from tests.stack.ways import EACH_WAY, WAYS, Way, secretive
 
 Json = dict[str, Any]
 
@@ -33,32 +33,8 @@ ATTEMPTS = 3
 """Of a call to AWS, before it counts as failed."""
 
 
-def secret(what: str) -> str:
-    return canary("behind", what)
-
-
-SECRETIVE = {
-    "camera": Way(
-        "camera",
-        "overshoot",
-        {"source": {"type": "rtsp", "url": f"rtsp://viewer:{secret('camera-password')}@camera.example.org/main"}},
-        path="/v1beta/",
-    ),
-    "offer": Way(
-        "offer",
-        "overshoot",
-        {**V02, "source": {"type": "webrtc", "sdp": f"v=0\r\na=ice-pwd:{secret('ice-pwd')}\r\n"}},
-        path="/v0.2/",
-    ),
-    "room": Way(
-        "room",
-        "overshoot",
-        {**V02, "source": {"type": "livekit", "url": "wss://room.example.org", "token": secret("room-token")}},
-        path="/v0.2/",
-    ),
-}
-"""With a secret each that the provider must get, and nobody else."""
-ALL = {way.name: way for way in (*WAYS, *SECRETIVE.values())}
+SECRETIVE = {way.name: way for way in secretive("behind")}
+ALL = {way.name: way for way in WAYS} | SECRETIVE
 EACH = pytest.mark.parametrize("name", ALL)
 
 
@@ -267,14 +243,12 @@ class Unheard:
 @pytest.fixture(scope="module")
 def unheard(crash_cloud: Cloud) -> Iterator[Unheard]:
     """By way; side by side, in the cloud that has a door before AWS."""
-    assert crash_cloud.aws_door_url
     api, storage = new_caller(crash_cloud, "unheard"), Storage(crash_cloud)
     ids = {way.name: api.id_of(way.provider, key_of(way)) for way in WAYS}
     with (
-        httpx.Client(base_url=crash_cloud.aws_door_url, timeout=30) as client,
+        aws_door_of(crash_cloud) as aws,
         subscribed(crash_cloud, "unheard") as subscriber,
     ):
-        aws = Door("aws", client)
         for stream_id in ids.values():
             aws.fault("status", PUT_EVENTS, status=500, times=ATTEMPTS, containing=COMMAND % stream_id)
         with ThreadPoolExecutor(len(WAYS)) as pool:
@@ -299,7 +273,7 @@ def heard(subscriber: Subscriber, stream_id: str) -> list[Json]:
 def swept_until(cloud: Cloud, done: Callable[[], object]) -> None:
     """As the schedule does each minute, but until it is done."""
     functions = cloud.client("lambda")
-    [name] = [one["FunctionName"] for one in functions.list_functions()["Functions"] if "Sweep" in one["FunctionName"]]
+    name = deployed_function(cloud, "Sweep")["FunctionName"]
 
     def look() -> object:
         functions.invoke(FunctionName=name, Payload=b"{}")

@@ -10,16 +10,12 @@ from botocore.exceptions import ClientError
 
 from local.cloud import STAGE, Cloud
 from local.simulators.secrets import SECRETS
+from tests.stack.environments import provisioning
+from tests.stack.ways import PROVIDERS
 
 Json = dict[str, Any]
 
-PROVIDERS = {
-    "cloudflare": "Cloudflare",
-    "kinesis-video": "KinesisVideo",
-    "overshoot": "Overshoot",
-    "pyannote": "Pyannote",
-}
-PROVISIONING = [f"Provision{name}" for name in PROVIDERS.values()]
+PROVISIONING = [provisioning(provider) for provider in PROVIDERS]
 OTHERS = ["BrowseStreams", "PublishEvents", "RenewLeases", "Sweep", "AuthorizeCaller"]
 SPEAKERS = {*PROVISIONING, "PublishEvents", "RenewLeases", "Sweep"}
 
@@ -82,7 +78,7 @@ def test_a_function_reads_its_own_provider_s_secret_and_no_other(name: str, role
         return roles[name].may(lambda: secrets.get_secret_value(SecretId=f"headwater/{STAGE}/{provider}"))
 
     readable = {provider for provider in SECRETS if may_read(provider)}
-    assert readable == {provider for provider in SECRETS if f"Provision{PROVIDERS[provider]}" == name}
+    assert readable == {provider for provider in SECRETS if provisioning(provider) == name}
 
 
 @pytest.mark.parametrize("name", PROVISIONING + OTHERS)

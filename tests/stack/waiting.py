@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 
 LOOK_AGAIN_SECONDS = 0.1
+WELL_BEFORE = 27
+"""Seconds in which whoever calls must be answered: API Gateway's 29, less what a cold start may take of them here."""
 
 
 def eventually[T](look: Callable[[], T], is_so: Callable[[T], bool], seconds: float = 30) -> T:

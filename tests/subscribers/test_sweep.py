@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,11 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headwater import aws
+from headwater.catalogue import catalogue
 from headwater.deadline import Deadline
 from headwater.store import SHARDS, from_attributes, shard, stream_item, to_attributes
 from headwater.streams import now
-from sweep import catalogue
-from sweep.handler import MARGIN_SECONDS, handler
+from local.generate import FUNCTIONS
+from sweep.handler import MARGIN_SECONDS, handler, searchable
 from sweep.index import PAGE, Index
 from sweep.pace import interleaved, pause
 from sweep.steps import Incomplete, Sweep, Swept
@@ -585,9 +586,9 @@ def test_streams_are_asked_for_though_no_search_can_be_begun(table: str, bus: Fa
 
 
 @pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the catalogue looks for providers."""
-    monkeypatch.setattr(catalogue, "__file__", str(tmp_path / "sweep" / "catalogue.py"))
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the function looks for providers."""
+    monkeypatch.setattr("sweep.handler.FUNCTIONS", tmp_path)
     told = {
         "one": {"finds_orphans": True},
         "two": {"finds_orphans": False},
@@ -598,13 +599,17 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / f"provision_{provider}").mkdir()
         content = json.dumps({"provider": provider, **capabilities})
         (tmp_path / f"provision_{provider}" / "capabilities.json").write_text(content)
-    catalogue.searchable.cache_clear()
-    yield tmp_path
-    catalogue.searchable.cache_clear()
+    return tmp_path
 
 
 def test_providers_that_can_be_searched_are_found(folders: Path) -> None:
-    assert catalogue.searchable() == ("four", "one")
+    assert searchable() == ("four", "one")
+
+
+def test_the_function_finds_the_providers_that_come_with_it() -> None:
+    able = {name for name, one in catalogue(FUNCTIONS).items() if one["finds_orphans"]}
+    assert able
+    assert set(searchable()) == able
 
 
 # ---- the function
@@ -621,6 +626,24 @@ def test_the_function_asks_for_streams_and_searches_and_says_how_many(table: str
     kinds = Counter(event["detail-type"] for event in received(heard))
     assert kinds == {"StreamAttentionDue": 1, "OrphanSearchDue": 2}
     assert kept(table, due("a"))["due_at"] > text(now() + timedelta(seconds=30))
+
+
+def test_the_function_asks_for_what_is_due_by_business_time_and_for_claims_that_are_due_by_real_time(
+    table: str, bus: FakeBus, folders: Path, ahead: Callable[[float], None]
+) -> None:
+    moment = now()
+    claimed = a_claimed_record(at=moment - HOUR)
+    assert claimed.due_at
+    assert claimed.due_at < moment
+    put(table, [stream_item(claimed)])
+    put(table, [due("later", (moment - BEGIN).total_seconds() + 1800)])
+    put(table, [due("much_later", (moment - BEGIN).total_seconds() + 7200)])
+    handler({}, context())
+    assert sorted(bus.ids) == sorted([claimed.stream.id, "one", "four"])
+    ahead(3600)
+    handler({}, context())
+    assert sorted(bus.ids[3:]) == sorted([claimed.stream.id, "str_later", "one", "four"])
+    assert kept(table, due("later"))["due_at"] > text(moment + HOUR + timedelta(seconds=30))
 
 
 def test_searches_can_be_switched_off(table: str, heard: str, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
