@@ -15,6 +15,7 @@ import boto3
 import yaml
 from botocore.config import Config
 
+from local.clock import CLOCK_FILE
 from local.processes import Background, Program, free_ports, run
 from local.simulators.secrets import SECRETS
 from local.steps import step
@@ -112,6 +113,7 @@ class LocalCloud:
         """Stop everything; the names of what had been running."""
         stopped = self._background.stop()
         self._file.unlink(missing_ok=True)
+        _clock(self._folder).unlink(missing_ok=True)  # what is started next begins in the present
         shutil.rmtree(self._folder / "tmp", ignore_errors=True)
         return stopped
 
@@ -152,6 +154,7 @@ def _emulator(ports: Ports, folder: Path) -> Program:
         "MINISTACK_REGION": REGION,
         "LOG_LEVEL": "INFO",
         "PYTHONDONTWRITEBYTECODE": "1",
+        CLOCK_FILE: str(_clock(folder)),  # for the functions, which inherit it
     }
     if ports.aws_door:
         environment["AWS_ENDPOINT_URL"] = url(ports.aws_door)  # the functions inherit it
@@ -160,14 +163,16 @@ def _emulator(ports: Ports, folder: Path) -> Program:
     return Program("emulator", command, environment, f"{url(ports.emulator)}/_ministack/health")
 
 
-def _simulators(ports: Ports, _: Path) -> Program:
+def _simulators(ports: Ports, folder: Path) -> Program:
     command = _python("local.simulators", ports.simulators, "--killable-below", str(ports.emulator))
-    return Program("simulators", command, _plain(), f"{url(ports.simulators)}/_control/health")
+    environment = {**_plain(), CLOCK_FILE: str(_clock(folder))}
+    return Program("simulators", command, environment, f"{url(ports.simulators)}/_control/health")
 
 
-def _kinesis_video(ports: Ports, _: Path) -> Program:
+def _kinesis_video(ports: Ports, folder: Path) -> Program:
     command = _python("local.kinesis_video", ports.kinesis_video, "--killable-below", str(ports.emulator))
-    return Program("kinesis-video", command, _plain(), f"{url(ports.kinesis_video)}/_control/health")
+    environment = {**_plain(), CLOCK_FILE: str(_clock(folder))}
+    return Program("kinesis-video", command, environment, f"{url(ports.kinesis_video)}/_control/health")
 
 
 def _aws_door(ports: Ports, _: Path) -> Program:
@@ -177,6 +182,11 @@ def _aws_door(ports: Ports, _: Path) -> Program:
 
 
 PROGRAMS = (_emulator, _simulators, _kinesis_video)
+
+
+def _clock(folder: Path) -> Path:
+    """How far business time was moved there, for the functions and the providers alike."""
+    return folder / "clock"
 
 
 def _python(module: str, port: int, *arguments: str) -> list[str]:

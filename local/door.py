@@ -6,7 +6,7 @@ what is not understood is 400 `{"error": ...}`):
 
     GET    /_control/health                    {"status": "ok", "doors": [names]}
     GET    /_control/clock                     {"now_ms": n}
-    POST   /_control/clock                     {"advance_seconds": n}
+    POST   /_control/clock                     {"advance_seconds": n}, for all whose clock has the same file
     GET    /_control/<name>/calls              the calls, oldest first; ?operation= chooses
     DELETE /_control/<name>/calls
     GET    /_control/<name>/faults             what is still to happen
@@ -31,6 +31,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -40,6 +41,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from local.clock import move, moved_ms
 from local.control import CONTROL, control
 from local.faults import GARBAGE, Fault, Faults, Kind, parsed
 from local.killing import NoVictim, Victims, caller, nobody
@@ -61,19 +63,29 @@ STOPPING = "door.stopping"
 
 
 class Clock:
-    """Milliseconds since the epoch: real time plus an offset that only grows."""
+    """Milliseconds since the epoch: real time plus how far it was moved, which only grows.
 
-    def __init__(self) -> None:
-        self._offset_ms = 0
+    Clocks with the same file are moved together, in whatever processes they are; one without is moved alone.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        """See `local.clock` for the file."""
+        self._file = file
+        self._moved_ms = 0
 
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000 + self._offset_ms
+        ahead = moved_ms(self._file) if self._file else self._moved_ms
+        return time.time_ns() // 1_000_000 + ahead
 
     def advance(self, seconds: float) -> None:
         """Raises ValueError below 0."""
         if not 0 <= seconds < float("inf"):
             raise ValueError("advance_seconds: must be a number of seconds, 0 or more")
-        self._offset_ms += round(seconds * 1000)
+        by_ms = round(seconds * 1000)
+        if self._file:
+            move(self._file, by_ms)
+        else:
+            self._moved_ms += by_ms
 
 
 @dataclass

@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
 
+from headwater.changing import OURS
 from headwater.events import PUBLISHED, OrphanSearchDue, StreamAttentionDue, StreamRequested
 from headwater.provider import AnyProvider, Provider
 from local.compatibility import breaks
@@ -95,6 +96,8 @@ def capabilities(provider: type[AnyProvider]) -> dict[str, Any]:
         "provider": provider.name,
         "api_version": provider.api_version,
         "verbs": sorted(provider.verbs),
+        "changeable": sorted(OURS | provider.changeable),
+        "notifies": provider.notifies,
         "idempotency": _idempotency(provider.guard_seconds),
         "finds_orphans": provider.marks,
         "options": TypeAdapter(provider.options_type).json_schema(schema_generator=_Untitled),

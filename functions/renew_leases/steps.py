@@ -2,12 +2,12 @@
 
 import contextlib
 import os
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from headwater import aws
+from headwater.clock import present
 from headwater.commands import send
 from headwater.events import AttentionData, StreamAttentionDue
 from headwater.streams import OVER, State
@@ -16,21 +16,23 @@ from renew_leases.beats import Beat, CreatedDetail, Step, StreamSeen, first, fol
 
 AGAIN_SECONDS = 3
 """With 100 deliveries before it is a dead letter, a message of ours outlasts five minutes of trouble."""
+QUIET = OVER | {State.ENDING, State.FAILED}
+"""States of a stream that nobody holds any more: who removes what is ending, and whoever sweeps, see to the rest."""
 
 
 def step_for(message: dict[str, Any]) -> Step | None:
     """What is to be done; nothing for a stream that is over."""
     if "detail-type" in message:
-        return first(CreatedDetail.model_validate(message["detail"]).data.stream, datetime.now(UTC))
+        return first(CreatedDetail.model_validate(message["detail"]).data.stream, present())
     beat = Beat.model_validate(message)
     stream = _alive(beat.stream_id)
-    return following(beat, stream, datetime.now(UTC)) if stream else None
+    return following(beat, stream, present()) if stream else None
 
 
 def _alive(stream_id: str) -> StreamSeen | None:
-    """The stream as it is recorded now; None where it is over: that stops the beat."""
+    """The stream as it is recorded now; None where it is over, or is to be: that stops the beat."""
     record = table().load(stream_id)
-    if record is None or record.stream.state in OVER | {State.FAILED}:
+    if record is None or record.stream.state in QUIET:
         return None
     return StreamSeen.model_validate(record.stream.model_dump())
 

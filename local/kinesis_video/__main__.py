@@ -4,7 +4,8 @@ import argparse
 import signal
 import threading
 
-from local.door import serve
+from local.clock import shared_file
+from local.door import Clock, serve
 from local.killing import KILLABLE_BELOW, descendants_of
 from local.kinesis_video.server import kinesis_video
 
@@ -17,7 +18,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    door = kinesis_video(victims=descendants_of(arguments.killable_below))
+    door = kinesis_video(Clock(shared_file()), descendants_of(arguments.killable_below))
     with serve(door, arguments.port) as url:
         print(f"kinesis-video ready at {url}", flush=True)
         stop.wait()

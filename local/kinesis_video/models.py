@@ -40,6 +40,9 @@ class Settings:
     """However many are asked for. The service gives that many at most, and need not give as many as are asked for."""
     tags_per_page: Annotated[int, Field(ge=1)] = 10
     """The service's own is not documented; a small one finds callers that do not follow NextToken."""
+    changes_show_when_done: bool = False
+    """Whether a description has what was changed only when the stream is no longer UPDATING; the version at once. The
+    service's own way is not documented."""
 
 
 class Stream(MotoStream):
@@ -60,9 +63,16 @@ class Stream(MotoStream):
         self.data_retention_in_hours = self.data_retention_in_hours or 0
         self.tags = self.tags or {}
         self.until_ms = 0
+        self.to_show: dict[str, Any] = {}
 
     def becomes(self, status: str, until_ms: int) -> None:
         self.status, self.until_ms = status, until_ms
+
+    def show(self, attributes: dict[str, Any]) -> None:
+        """Sets what is not None."""
+        for name, value in attributes.items():
+            if value is not None:
+                setattr(self, name, value)
 
 
 class KinesisVideoBackend(MotoBackend):
@@ -83,6 +93,8 @@ class KinesisVideoBackend(MotoBackend):
                 del self.streams[stream.arn]
             else:
                 stream.status = "ACTIVE"
+                stream.show(stream.to_show)
+                stream.to_show = {}
         return self
 
     @override
@@ -136,9 +148,10 @@ class KinesisVideoBackend(MotoBackend):
 
     def change(self, stream: Stream, **attributes: Any) -> None:
         """Sets what is not None, and another version."""
-        for name, value in attributes.items():
-            if value is not None:
-                setattr(stream, name, value)
+        if self.settings.changes_show_when_done:
+            stream.to_show = attributes
+        else:
+            stream.show(attributes)
         stream.version = mock_random.get_random_string()
         stream.becomes("UPDATING", self._after(self.settings.updating_seconds))
 

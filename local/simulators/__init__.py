@@ -47,9 +47,9 @@ class Simulators:
 
 
 @contextmanager
-def simulators(port: int = 0, victims: Victims = nobody) -> Iterator[Simulators]:
+def simulators(port: int = 0, victims: Victims = nobody, clock: Clock | None = None) -> Iterator[Simulators]:
     """Serves them on 127.0.0.1 until the block ends. Port 0 takes a free one. Faults kill none but `victims`."""
-    clock = Clock()
+    clock = clock or Clock()
     providers = Cloudflare(clock), Overshoot(clock), Pyannote(clock)
     doors = [provider.door for provider in providers]
     for door in doors:

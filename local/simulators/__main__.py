@@ -3,6 +3,8 @@
 import argparse
 import signal
 
+from local.clock import shared_file
+from local.door import Clock
 from local.killing import KILLABLE_BELOW, descendants_of
 from local.simulators import simulators
 
@@ -14,7 +16,8 @@ def main() -> None:
     arguments = parser.parse_args()
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before the server's threads, which inherit it
-    with simulators(arguments.port, descendants_of(arguments.killable_below)) as running:
+    victims = descendants_of(arguments.killable_below)
+    with simulators(arguments.port, victims, Clock(shared_file())) as running:
         print(f"simulators ready at {running.url}", flush=True)
         signal.sigwait(ends)
 

@@ -2,8 +2,10 @@
 
 Where the provider says nothing, the choice is the one that forgives a client least, and is said beside it."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, ClassVar, Literal, override
 
@@ -37,6 +39,9 @@ type Status = Literal[
     "failed_to_reconnect",
     "new_configuration_accepted",
 ]
+ON_AIR = {"connected", "reconnected", "reconnecting", "new_configuration_accepted"}
+
+type Event = Literal["connected", "disconnected", "errored"]
 
 
 @dataclass
@@ -45,6 +50,10 @@ class Settings:
     """How many inputs a list shows, oldest first, so that what was made last is what is missing."""
     replay_has_secrets: bool = True
     """Whether a create under a used key answers with the secrets, which the provider does not say."""
+    rotation_has_secrets: bool = True
+    """Whether an exchange of keys answers with the new ones, as the contract has it."""
+    terse_recording: bool = False
+    """Answers as the prose page has it: no origins are null, and the timeout is left out."""
     live_block: bool = False
     """Answers with the `live` block of 2021 instead of `recording`: a departure from the contract."""
     calls_per_five_minutes: int = 1200
@@ -157,7 +166,9 @@ class Cloudflare(Api):
         found = self._input(ask)
         found.access = _access(found.uid)
         found.rotated_ms = found.modified_ms = self.clock.now_ms()
-        return self._shown(found)
+        if _word(found.status) in ON_AIR:
+            found.status = "client_disconnect"
+        return self._shown(found, secrets=self.settings.rotation_has_secrets)
 
     def _changed(self, found: LiveInput, changes: Mapping[str, Any]) -> Answer:
         found.settings = _merged(found.settings, changes)
@@ -174,6 +185,8 @@ class Cloudflare(Api):
         body = _whole(found)
         if not secrets:
             body = {name: told for name, told in body.items() if name not in found.access}
+        if self.settings.terse_recording:
+            body["recording"] = _terse(body["recording"])
         if not self.settings.live_block:
             return _granted(body)
         recording = body.pop("recording")
@@ -246,6 +259,50 @@ def _account(request: Request) -> Account:
     if (email, key) == (legacy["email"], legacy["global_api_key"]):
         return Account(legacy["account_id"], every)
     raise Refused(401, "authentication error")
+
+
+def notification(
+    uid: str,
+    event: Event,
+    updated_at: datetime,
+    code: str | None = None,
+    video_codec: str = "",
+    audio_codec: str = "",
+) -> tuple[dict[str, str], str]:
+    """The headers and the body with which the provider tells of a live input. `code` and codecs: where it errored."""
+    data: dict[str, Any] = {
+        "notification_name": "Stream Live Input",
+        "input_id": uid,
+        "event_type": f"live_input.{event}",
+        "updated_at": updated_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z"),
+    }
+    if code:
+        error = {"code": code, "message": "a made-up text about what was sent"}
+        data["live_input_errored"] = {"error": error, "video_codec": video_codec, "audio_codec": audio_codec}
+    body = {
+        "name": "live inputs",
+        "text": "a made-up text about an input",
+        "data": data,
+        "ts": int(updated_at.timestamp()),
+        "account_id": secrets.SECRETS["cloudflare"]["account_id"],
+        "policy_id": "a-made-up-policy",
+        "policy_name": "live inputs",
+        "alert_type": "stream_live_notifications",
+        "alert_correlation_id": token_hex(8),
+        "alert_event": "a-made-up-event",
+    }
+    headers = {"Content-Type": "application/json", "cf-webhook-auth": secrets.SECRETS["cloudflare"]["webhook_secret"]}
+    return headers, json.dumps(body)
+
+
+def _word(status: Any) -> Any:
+    """The status, in whichever form it is."""
+    return status["current"]["state"] if isinstance(status, dict) else status
+
+
+def _terse(recording: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: value for name, value in recording.items() if name != "timeoutSeconds"}
+    return {**told, "allowedOrigins": told["allowedOrigins"] or None}
 
 
 def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,5 +12,6 @@ class Overshoot:
         self.team = Team()
         self.settings = self.team.settings
         self.v1beta, self.v02 = V1Beta(clock, self.team), V02(clock, self.team)
-        actions: list[Action] = [self.team.set_credits, self.v02.set_state]
+        told: list[Action] = [self.v1beta.send_frame, self.v1beta.end_stream, self.v02.set_state]
+        actions: list[Action] = [self.team.set_credits, *told]
         self.door = door_of("overshoot", clock, [self.v1beta, self.v02], self.settings, actions)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -28,6 +28,7 @@ class Stream:
     ttl_seconds: int
     ended_ms: int | None = None
     end_reason: str | None = None
+    first_frame_ms: int | None = None
 
     def end(self, at_ms: int, reason: str) -> None:
         if self.ended_ms is None:
@@ -127,6 +128,15 @@ class V1Beta(OvershootApi):
             raise Refused(404, "the stream has ended")
         return stream
 
+    def send_frame(self, stream_id: str) -> None:
+        """What a publisher does. Only the first is kept. Raises LookupError for an unknown stream."""
+        stream = self.streams[stream_id]
+        stream.first_frame_ms = stream.first_frame_ms or self.clock.now_ms()
+
+    def end_stream(self, stream_id: str, reason: Literal["expired", "deleted", "reaped"]) -> None:
+        """What the provider does by itself. Raises LookupError for an unknown stream."""
+        self.streams[stream_id].end(self.clock.now_ms(), reason)
+
     def alive(self) -> list[dict[str, Any]]:
         now = self.clock.now_ms()
         return [
@@ -167,7 +177,7 @@ def _lease(stream: Stream) -> dict[str, Any]:
 
 
 def _status(stream: Stream) -> dict[str, Any]:
-    """No frame ever comes: nothing here takes video."""
+    """Of frames only the first is known: nothing here takes video."""
     ended = stream.ended_ms is not None
     return {
         "id": stream.id,
@@ -175,7 +185,7 @@ def _status(stream: Stream) -> dict[str, Any]:
         "source": {"type": stream.kind},
         "last_pull": None,
         "stream_time_ms": 0,
-        "first_frame_at_ms": None,
+        "first_frame_at_ms": stream.first_frame_ms,
         "last_frame_at_ms": None,
         "last_frame_index": None,
         "first_available_frame_at_ms": None,

@@ -9,6 +9,7 @@ SECRETS: dict[str, dict[str, str]] = {
     "cloudflare": {
         "account_id": "sim-account",
         "api_token": "canary-cloudflare-api-token-0f6b2f3f9d5c4a71",
+        "webhook_secret": "canary-cloudflare-webhook-secret-b7d40c6e15a29f83",
     },
     "overshoot": {"api_key": "ovs-canary-overshoot-api-key-51c7a8e24b0d4f96"},
     "pyannote": {"api_key": "canary-pyannote-api-key-c3e1d09a7f284b65"},

@@ -301,6 +301,21 @@ def test_each_change_gives_another_version_and_passes_through_updating(kvs: Serv
     assert (info["DeviceName"], info["MediaType"], info["DataRetentionInHours"]) == ("cam-2", "audio/aac", 5)
 
 
+def test_a_change_can_be_made_to_show_only_when_it_is_done(kvs: Served) -> None:
+    kvs.door.configure(changes_show_when_done=True)
+    kvs.created(DataRetentionInHours=1)
+    before = kvs.described()
+    more = {"Operation": "INCREASE_DATA_RETENTION", "DataRetentionChangeInHours": 2}
+    kvs.client.update_data_retention(StreamName="lobby", CurrentVersion=before["Version"], **more)
+    under_way = kvs.described()
+    assert (under_way["Status"], under_way["DataRetentionInHours"]) == ("UPDATING", 1)
+    assert under_way["Version"] != before["Version"]
+    kvs.passes(1)
+    done = kvs.described()
+    assert (done["Status"], done["DataRetentionInHours"]) == ("ACTIVE", 3)
+    assert done["Version"] == under_way["Version"]
+
+
 def test_an_update_leaves_alone_what_it_does_not_name(kvs: Served) -> None:
     kvs.created(DeviceName="cam-1", MediaType="video/h264")
     kvs.client.update_stream(StreamName="lobby", CurrentVersion=kvs.described()["Version"], MediaType="audio/aac")

@@ -1,5 +1,6 @@
 """The simulated Cloudflare Stream, call by call; each exchange is also checked against the contract."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 
 from local.simulators import Simulators, secrets
+from local.simulators.cloudflare import notification
 from tests.local.conftest import Checked
 
 PATH = "/accounts/sim-account/stream/live_inputs"
@@ -211,3 +213,53 @@ def test_the_quota_is_told_and_kept(client: httpx.Client, sims: Simulators) -> N
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (429, 971)
     sims.clock.advance(int(refused.headers["retry-after"]))
     assert client.get(PATH).status_code == 200
+
+
+def test_the_prose_page_s_form_of_a_recording_keeps_to_the_contract(client: httpx.Client, sims: Simulators) -> None:
+    sims.cloudflare.door.configure(terse_recording=True)
+    without = make(client)["recording"]
+    assert without["allowedOrigins"] is None
+    assert "timeoutSeconds" not in without
+    assert make(client, recording={"allowedOrigins": ["a.example"]})["recording"]["allowedOrigins"] == ["a.example"]
+
+
+def test_a_rotation_may_be_answered_without_its_secrets(client: httpx.Client, sims: Simulators) -> None:
+    before = make(client)
+    sims.cloudflare.door.configure(rotation_has_secrets=False)
+    after = result(client.post(f"{PATH}/{before['uid']}/rotate_keys"))
+    assert not set(SECRET_PARTS) & after.keys()
+    assert all(result(client.get(f"{PATH}/{before['uid']}"))[part] != before[part] for part in SECRET_PARTS)
+
+
+@pytest.mark.parametrize("as_object", [False, True])
+@pytest.mark.parametrize(
+    ("before", "after"), [("connected", "client_disconnect"), ("failed_to_connect", "failed_to_connect"), (None, None)]
+)
+def test_a_rotation_cuts_off_whoever_sends(
+    client: httpx.Client, sims: Simulators, before: Any, after: Any, as_object: bool
+) -> None:
+    uid = make(client)["uid"]
+    sims.cloudflare.set_status(uid, before, as_object)
+    status = result(client.post(f"{PATH}/{uid}/rotate_keys"))["status"]
+    assert (status["current"]["state"] if isinstance(status, dict) else status) == after
+
+
+def test_a_notification_brings_the_shared_secret_and_what_happened() -> None:
+    moment = datetime.fromisoformat("2026-11-04T09:05:09.123456+01:00")
+    headers, body = notification("0a1b2c3d", "errored", moment, "ERR_GOP_OUT_OF_RANGE", "h264", "aac")
+    assert headers["cf-webhook-auth"] == secrets.SECRETS["cloudflare"]["webhook_secret"]
+    told = json.loads(body)
+    assert told["ts"] == int(moment.timestamp())
+    assert told["data"] == {
+        "notification_name": "Stream Live Input",
+        "input_id": "0a1b2c3d",
+        "event_type": "live_input.errored",
+        "updated_at": "2026-11-04T08:05:09.123456000Z",
+        "live_input_errored": {
+            "error": {"code": "ERR_GOP_OUT_OF_RANGE", "message": "a made-up text about what was sent"},
+            "video_codec": "h264",
+            "audio_codec": "aac",
+        },
+    }
+    _, plain = notification("0a1b2c3d", "connected", moment)
+    assert "live_input_errored" not in json.loads(plain)["data"]

@@ -35,10 +35,11 @@ def made(answer: httpx.Response) -> Any:
 
 class TestV1Beta:
     def test_a_stream_to_publish_to_has_a_token_and_a_lease(self, client: httpx.Client, sims: Simulators) -> None:
+        before = sims.clock.now_ms()
         stream = made(client.post("/streams"))
         assert (stream["state"], stream["source"], stream["ttl_seconds"]) == ("active", {"type": "livekit"}, 300)
         assert stream["publish"]["url"].startswith("wss://")
-        assert 299_000 < stream["expires_at_ms"] - sims.clock.now_ms() <= 300_000
+        assert before <= stream["expires_at_ms"] - 300_000 <= sims.clock.now_ms()
 
     @pytest.mark.parametrize(
         "source",
@@ -101,6 +102,27 @@ class TestV1Beta:
         assert client.get(path).json()["end_reason"] == "deleted"
         sims.clock.advance(600)
         assert client.delete(path).status_code == 404
+
+    def test_a_first_frame_is_told(self, client: httpx.Client, sims: Simulators) -> None:
+        stream = made(client.post("/streams"))["id"]
+        assert client.get(f"/streams/{stream}").json()["first_frame_at_ms"] is None
+        for _ in range(2):
+            sent = httpx.post(f"{sims.url}/_control/overshoot/send_frame", json={"stream_id": stream})
+            assert sent.status_code == 200
+            sims.clock.advance(5)
+        shown = client.get(f"/streams/{stream}").json()
+        assert (shown["state"], shown["last_frame_at_ms"]) == ("active", None)
+        assert 10_000 <= sims.clock.now_ms() - shown["first_frame_at_ms"] < 15_000
+
+    @pytest.mark.parametrize("reason", ["expired", "deleted", "reaped"])
+    def test_the_provider_may_end_a_stream_by_itself(self, client: httpx.Client, sims: Simulators, reason: str) -> None:
+        stream = made(client.post("/streams"))["id"]
+        ending = {"stream_id": stream, "reason": reason}
+        assert httpx.post(f"{sims.url}/_control/overshoot/end_stream", json=ending).status_code == 200
+        shown = client.get(f"/streams/{stream}").json()
+        assert (shown["state"], shown["end_reason"]) == ("ended", reason)
+        assert client.post(f"/streams/{stream}/keepalive").status_code == 404
+        assert sims.overshoot.door.resources() == []
 
     def test_a_short_lease_can_be_set(self, client: httpx.Client, sims: Simulators) -> None:
         sims.overshoot.settings.lease_seconds = 2

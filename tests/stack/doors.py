@@ -1,8 +1,10 @@
 """The simulated providers' doors, by their control routes."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -33,6 +35,16 @@ class Door:
         calls: list[Json] = self._ask("GET", "calls", params=query)
         return calls
 
+    def about(self, ref: str) -> list[Json]:
+        """The calls that name one resource, but for its lease's renewals: they may come at any time."""
+        calls = [call for call in self.calls() if ref in json.dumps([call["path"], call["body"]])]
+        return [call for call in calls if call["operation"] != "keepStreamAlive"]
+
+    def resource(self, ref: str) -> Json:
+        """One that is alive there. Raises ``ValueError`` where there is none."""
+        [found] = [one for one in self.resources() if _name(one) == ref]
+        return found
+
     def creates(self) -> list[Json]:
         """The calls that were to make a stream."""
         return self.calls(CREATES[self.name])
@@ -44,7 +56,7 @@ class Door:
 
     def refs(self) -> set[str]:
         """What is alive there, by the name that we keep as ``provider_ref``."""
-        return {str(one.get("id") or one.get("uid") or one.get("StreamARN")) for one in self.resources()}
+        return {_name(one) for one in self.resources()}
 
     def fault(self, kind: str, operation: str | None = None, **fields: Any) -> None:
         """See ``local.faults.Fault``; without an operation, of the create."""
@@ -84,6 +96,36 @@ class Door:
         return answer.json()
 
 
+def _name(resource: Json) -> str:
+    return str(resource.get("id") or resource.get("uid") or resource.get("StreamARN"))
+
+
+@dataclass(frozen=True)
+class BusinessClock:
+    """The time by which streams live and end, of the functions and of all providers; claims keep real time.
+
+    It never goes back, and all that share this cloud share it: what is under way there grows old with it.
+    """
+
+    cloud: Cloud
+
+    def now(self) -> datetime:
+        return self._told(httpx.get(self._url, timeout=10))
+
+    def advance(self, seconds: float) -> datetime:
+        """Move it on; what it shows then."""
+        return self._told(httpx.post(self._url, json={"advance_seconds": seconds}, timeout=10))
+
+    @property
+    def _url(self) -> str:
+        return f"{self.cloud.simulators_url}/_control/clock"
+
+    @staticmethod
+    def _told(answer: httpx.Response) -> datetime:
+        assert answer.is_success, answer.text
+        return datetime.fromtimestamp(answer.json()["now_ms"] / 1000, UTC)
+
+
 @contextmanager
 def doors_of(cloud: Cloud) -> Iterator[dict[str, Door]]:
     """By provider."""
@@ -92,3 +134,13 @@ def doors_of(cloud: Cloud) -> Iterator[dict[str, Door]]:
         httpx.Client(base_url=cloud.kinesis_video_url, timeout=10) as kinesis_video,
     ):
         yield {name: Door(name, kinesis_video if name == "kinesis-video" else simulators) for name in CREATES}
+
+
+@contextmanager
+def aws_door_of(cloud: Cloud) -> Iterator[Door]:
+    """The one before AWS, of a cloud that has it."""
+    assert cloud.aws_door_url
+    # Each call on a connection of its own: many threads ask at once, and pools were seen to close what is in use.
+    single = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=cloud.aws_door_url, timeout=30, limits=single) as client:
+        yield Door("aws", client)

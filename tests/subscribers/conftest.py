@@ -1,7 +1,8 @@
 """What the functions downstream of the table and the bus stand on: AWS in this process, and what Lambda would set."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,18 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
     for name, value in NAMES.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[float], None]:
+    """Has business time be so many seconds ahead of real time."""
+    file = tmp_path / "clock"
+    monkeypatch.setenv("CLOCK_FILE", str(file))
+    return lambda seconds: _hold(file, seconds)
+
+
+def _hold(file: Path, seconds: float) -> None:
+    file.write_text(str(round(seconds * 1000)))
 
 
 class _StandardOutput:
