@@ -27,7 +27,8 @@ from headwater.errors import (
     ProviderUnauthorized,
     ProviderUnavailable,
 )
-from headwater.provider import Handle, Marked, Options, Order, Removal, Resource, Search, Verb
+from headwater.provider import Handle, Marked, Options, Order, Provider, Removal, Resource, Search, Verb
+from headwater.retry import with_retries
 from headwater.streams import Access, State
 from tests.simulation.kernel import Failures, Kernel, Task, current
 from tests.simulation.table import CANARY
@@ -37,6 +38,10 @@ HELD = 6 * 3600
 LEASE = 100
 MAKING = 14
 """How long a named one's resource is being made."""
+PAUSE = 0.3
+"""Before a create is sent again."""
+UNMARKED = 1.0
+"""How long it may take until a resource is seen to be marked."""
 
 
 class SimulatedOptions(Options):
@@ -122,9 +127,11 @@ class Manners:
     """Whether a create is refused as if its guard were spent while another under its guard is on its way."""
     repeats: bool = False
     """Whether what is sent again can do no harm and is sent again by the client of the provider, where it failed."""
+    unmarked: bool = False
+    """Whether whoever sends a create again at once does not see yet that it is theirs that has the name."""
 
 
-class Outside:
+class Outside(Provider[SimulatedOptions]):
     """What all kinds share. ``resources`` is the truth."""
 
     name: ClassVar[str]
@@ -169,7 +176,7 @@ class Outside:
     # -- the port
 
     def create(self, order: Order[SimulatedOptions], deadline: Deadline) -> Resource:
-        """Once, or twice where that does no harm: as the product's one retry loop would."""
+        """By the product's one retry loop: once, or twice where that does no harm."""
         self.witness.asked_to_create(order)
         maker, tag = current(), (order.id, order.generation)
 
@@ -178,20 +185,15 @@ class Outside:
                 "create", lambda: self._shown(self._create(order, maker), first=True), CHANGING, deadline, tag
             )
 
-        try:
-            return send()
-        except ProviderError as error:
-            known = error.effect is Effect.NONE or bool(self.guard_seconds)
-            if not (self.manners.repeats and error.retryable and known):
-                raise
-            doubtful = error.effect is Effect.UNKNOWN
-        self._kernel.seen["a create is sent twice"] += 1
-        self._kernel.pause(0.3)
-        try:
-            return send()
-        except ProviderError as error:
-            error.effect = Effect.UNKNOWN if doubtful else error.effect
-            raise
+        def wait(_: float) -> None:
+            # For as long each time: how long the loop waits is left to chance, and not to the seed.
+            self._kernel.seen["a create is sent twice"] += 1
+            self._kernel.pause(PAUSE)
+
+        # How long there is, is for each call to see: by its own chance the loop might stop before.
+        endless = Deadline(inf, lambda: self._kernel.now)
+        times = 2 if self.manners.repeats else 1
+        return with_retries(send, endless, repeatable=bool(self.guard_seconds), attempts=times, sleep=wait)
 
     def find(self, order: Order[SimulatedOptions], deadline: Deadline) -> Search:
         """Nothing is called where there is nothing to look in."""
@@ -317,9 +319,16 @@ class Named(Outside):
     def _create(self, order: Order[SimulatedOptions], maker: Task) -> Made:
         name = order.options.label or order.id
         holders = [made for made in self.resources.values() if made.name == name and self.alive(made)]
-        if name in self.foreign or any(made.order_id != order.id for made in holders):
+        if name in self.foreign or any(self._is_anothers(made, order, maker) for made in holders):
             raise NameTaken("somebody has this name")
         return holders[0] if holders else self._make(order, maker)
+
+    def _is_anothers(self, made: Made, order: Order[SimulatedOptions], maker: Task) -> bool:
+        """Whether it is, or looks so to who made it just now."""
+        just_made = made.maker is maker and self._kernel.now < made.made_at + UNMARKED
+        unmarked = self.manners.unmarked and made.order_id == order.id and just_made
+        self._kernel.seen["taken, it seems, by another"] += unmarked
+        return made.order_id != order.id or unmarked
 
     def _state(self, made: Made) -> State:
         return State.READY if self._kernel.now >= made.made_at + MAKING else State.PROVISIONING

@@ -25,8 +25,14 @@ FINAL = {
     *("provider-rejected", "provider-payment-required", "provider-outcome-unknown"),
 }
 """What a stream may fail of. Everything else passes, and nothing fails of what passes."""
+GIVEN_UP = {"creation-abandoned", "invalid-request"}
+"""What a stream is said to have failed of that nobody wants any more."""
 WAITED_FOR = 3600
 """How long after somebody asked a stream may still be created unasked, where nobody says otherwise."""
+
+
+def _worked_on(record: Record) -> tuple[int, bool]:
+    return record.attempt, record.claim is None or record.claim.released
 
 
 class Broken(BaseException):
@@ -42,8 +48,8 @@ class Asked:
     """The latest deadline that somebody gave."""
     without_waiting: bool = False
     """Whether somebody asked who does not wait for the answer."""
-    accepted: float | None = None
-    """When somebody was last told that it will be made."""
+    promised: float = 0.0
+    """Until when it is tried for those who were told that it will be made; 0 where nobody was."""
     deletes: int = 0
 
 
@@ -63,9 +69,11 @@ class Promises:
     """The product's own metrics."""
     created_at: dict[str, float] = field(default_factory=dict)
     """When each stream's StreamCreated was written."""
+    ending_at: dict[str, float] = field(default_factory=dict)
+    """When somebody first began to end each stream."""
     over_at: dict[str, float] = field(default_factory=dict)
-    changed_at: dict[str, float] = field(default_factory=dict)
-    """When each record was last written."""
+    worked_on_at: dict[str, float] = field(default_factory=dict)
+    """When somebody last began to work on each stream, or ended."""
     ambiguous: int = 0
     """How many creates the records have counted as ambiguous."""
     failed_at: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -138,7 +146,8 @@ class Promises:
 
     def written(self, before: Record | None, after: Record, event: Happened | None) -> None:
         stream, log = after.stream, self.table.log[after.stream.id]
-        self.changed_at[stream.id] = self.kernel.now
+        if before and _worked_on(before) != _worked_on(after):
+            self.worked_on_at[stream.id] = self.kernel.now
         kinds = [type(each).__name__ for each in log]
         if event:
             self._announced(after, event, kinds)
@@ -148,6 +157,8 @@ class Promises:
         self._require(CANARY not in after.model_dump_json(), "no secret is kept in clear")
         self.ambiguous += max(0, after.ambiguous_creates - (before.ambiguous_creates if before else 0))
         self.fingerprints[stream.id].append((self.kernel.now, after.fingerprint, stream.state is State.FAILED))
+        if stream.state in {State.ENDING, *OVER}:
+            self.ending_at.setdefault(stream.id, self.kernel.now)
         if not after.claim:
             self._settled(after, kinds)
         self._tell_apart(before, after)
@@ -174,15 +185,14 @@ class Promises:
             self.over_at[stream_id] = self.kernel.now
 
     def _require_given_up(self, record: Record) -> None:
-        """Nobody's request is given up that was accepted just now."""
+        """Nothing that was accepted is given up before its time."""
         asked = self.asked[record.stream.id]
-        accepted, asked.accepted = asked.accepted, None
-        # That a write met another transaction is all that keeps what is accepted from being recorded as asked for anew.
-        met = self.kernel.troubles["store.conflict"] > 0
-        if record.stream.state_reason == "creation-abandoned" and accepted is not None and not met:
-            self._require(
-                self.kernel.now >= accepted + WAITED_FOR - 2 * SKEW, "what was accepted is not given up at once"
-            )
+        promised, asked.promised = asked.promised, 0
+        # Where a lost one's lease is waited out, that is all that an unknown outcome can be the end of.
+        unwanted = GIVEN_UP | ({"provider-outcome-unknown"} if self.outside.name == "leased" else set())
+        if record.stream.state_reason in unwanted:
+            early = 2 * SKEW * self.kernel.unpunctual
+            self._require(self.kernel.now >= promised - early, "what was accepted is not given up before its time")
 
     def _require_real(self, record: Record) -> None:
         made = self.outside.resources.get(record.stream.provider_ref or "")
@@ -230,7 +240,7 @@ class Promises:
 
     # -- what is answered
 
-    def answered(self, task: Task, stream_id: str, request_id: str, fingerprint: str, answer: object) -> None:
+    def answered(self, task: Task, stream_id: str, fingerprint: str, answer: object) -> None:
         """The product answers a create of this body; whether it arrives is another matter."""
         match answer:
             case Opened():
@@ -247,31 +257,33 @@ class Promises:
             case Accepted():
                 self._require(answer.stream.id == stream_id, "one key, one id")
                 self._require(self._record(stream_id) is not None, "what is accepted is recorded")
-                self._accepted(task, stream_id, request_id)
+                self._accepted(task, stream_id)
                 self.kernel.seen["accepted again" if answer.again else "accepted"] += 1
             case HeadwaterError():
                 self._refused(task, stream_id, fingerprint, answer)
 
-    def _accepted(self, task: Task, stream_id: str, request_id: str) -> None:
-        """It will be made for whoever was told so.
-
-        Where another was at it meanwhile, that one's end may be its end; and where a request over the bus gave it a
-        deadline, that may be.
-        """
+    def _accepted(self, task: Task, stream_id: str) -> None:
+        """It will be made for whoever was told so: it is tried for an hour or, where somebody was at it, as before."""
         record = self._record(stream_id)
-        assert record
-        written = record.request_id == request_id
-        released = record.claim is not None and record.claim.released
-        free = released and self.changed_at[stream_id] < task.begun
+        if record is None or record.claim is None or record.try_until is None:
+            return
+        failed_meanwhile = any(moment >= task.begun for moment in self.failed_at[stream_id])
+        self._require(record.origin != "api" or failed_meanwhile, "nothing is accepted that is made for one who waits")
+        promised, until = self.kernel.since(record.try_until), self.kernel.since(record.claim.until)
+        worked_on = not record.claim.released and until > task.begun
+        changed_hands = self.worked_on_at.get(stream_id, -1) >= task.begun
+        if not changed_hands and not self.kernel.unpunctual:
+            long = promised > until if worked_on else promised > task.begun + WAITED_FOR - 0.01
+            self._require(long, "what is accepted is tried for an hour, or for longer than whoever is at it lives")
         asked = self.asked[stream_id]
-        if (written or free) and not asked.until and not self.kernel.unpunctual:
-            asked.accepted = self.kernel.now
+        asked.promised = max(asked.promised, promised)
+        self.kernel.seen["accepted while it is made"] += worked_on
 
     def _opened(self, task: Task, answer: Opened) -> None:
         stream = answer.stream
-        created, over = self.created_at.get(stream.id), self.over_at.get(stream.id)
+        created, ending = self.created_at.get(stream.id), self.ending_at.get(stream.id)
         self._require(created is not None, "a success is of a stream that was recorded")
-        self._require(over is None or task.begun <= over, "after its end a key is never answered with the stream")
+        self._require(ending is None or task.begun <= ending, "after its end a key is never answered with the stream")
         recorded = self.table.log[stream.id]
         refs = {each.data.stream.provider_ref for each in recorded if type(each).__name__ == "StreamCreated"}
         self._require(refs == {stream.provider_ref}, "one key, one resource, in every answer")
@@ -286,11 +298,12 @@ class Promises:
             others = [each for _, each, failed in self.fingerprints[stream_id] if each != fingerprint and not failed]
             self._require(bool(others), "only another body is refused as another")
         if isinstance(error, StreamEnded):
-            # A message over the bus that comes again is told so of what has failed, and who was stopped for minutes.
-            failed = bool(self.failed_at[stream_id]) and (task.role == "bus" or self.kernel.unpunctual)
-            self._require(stream_id in self.over_at or failed, "only what is over is answered as over")
+            # A message over the bus that comes again is told so of what has failed.
+            failed = bool(self.failed_at[stream_id]) and task.role == "bus"
+            self._require(stream_id in self.ending_at or failed, "only what is over is answered as over")
         if error.code == "creation-in-progress":
             self._require(bool(error.retry_after and error.retry_after >= 1), "who shall come again is told when")
+            self.kernel.seen["not accepted: a caller who waits has it made"] += task.name.startswith("accept")
         if error.settled:
             kinds = [type(each).__name__ for each in self.table.log[stream_id]]
             self._require("StreamFailed" in kinds, "what is answered as failed is recorded as failed")
@@ -337,7 +350,7 @@ class Promises:
 
     def _is_final(self, record: Record) -> bool:
         if record.claim is None:
-            return record.stream.state is not State.PROVISIONING
+            return record.stream.state not in {State.PROVISIONING, State.ENDING}
         return self.undecidable(record)
 
     def undecidable(self, record: Record) -> bool:

@@ -69,7 +69,9 @@ def planned(kind: str, rng: random.Random) -> Plan:
     if kind == "keyed" and rng.random() < 0.4:
         return rng.choice([_forgotten, _at_the_brink, _in_a_hurry, _removed, _refused_meanwhile])(rng)
     if kind == "named" and rng.random() < 0.1:
-        return _refused_meanwhile(rng)
+        return rng.choice([_refused_meanwhile, _taken_by_its_own, _asked_for_in_two_ways])(rng)
+    if kind == "anonymous" and rng.random() < 0.03:
+        return _overtaken_by_a_refusal(rng)
     one_label = kind == "named" and rng.random() < 0.3
     keys = ["k1"] if rng.random() < 0.8 else ["k1", "k2"]
     chaos = _chaos(kind, rng)
@@ -149,7 +151,7 @@ def _in_a_hurry(rng: random.Random) -> Plan:
     first = _client(rng, rng.choice(["api", "async"]), _body(rng, None), 0.0)
     clients = [replace(first, tries=7), _client(rng, "api", first.body, rng.uniform(0, 60))]
     chaos = Chaos(slow=rng.choice([0, 0.4]), stalled=rng.choice([0, 0.1]), targets=targets)
-    manners = Manners(cut=rng.choice([0, 0, 0.5, 1]), refuses_the_second=True)
+    manners = Manners(cut=rng.choice([0, 0, 0.5, 1]), refuses_the_second=True, repeats=rng.random() < 0.5)
     return _plan(rng, chaos, manners, clients, True, [])
 
 
@@ -164,6 +166,35 @@ def _refused_meanwhile(rng: random.Random) -> Plan:
         client = replace(_client(rng, rng.choice(["api", "bus"]), body, 0.0), tries=rng.choice([1, 2]))
     manners = Manners(cut=rng.choice([0, 0, 1]))
     return _plan(rng, Chaos(targets=targets), manners, [client], True, [])
+
+
+def _taken_by_its_own(rng: random.Random) -> Plan:
+    """A stream was made, nobody was told, and whoever sends its create again is told that the name is taken."""
+    targets: Targets = {("provider.create", 1): rng.choice([Fate.LOST, Fate.LOST, Fate.SWALLOWED, Fate.LATE])}
+    if rng.random() < 0.3:
+        targets["provider.create", 3] = rng.choice(TROUBLE)
+    first = _client(rng, rng.choice(["api", "async", "bus"]), _body(rng, None), 0.0)
+    clients = [first, _client(rng, "api", first.body, rng.uniform(0, 60))]
+    return _plan(rng, Chaos(targets=targets), Manners(repeats=True, unmarked=True), clients, rng.random() < 0.8, [])
+
+
+def _asked_for_in_two_ways(rng: random.Random) -> Plan:
+    """Over the bus, until a deadline that may be near, and by one who does not wait; it cannot be made for a while."""
+    targets: Targets = {("provider.create", number): Fate.SWALLOWED for number in range(1, rng.choice([3, 6, 12, 24]))}
+    over_the_bus = _client(rng, "bus", _body(rng, None), 0.0)
+    over_the_bus = replace(over_the_bus, deadline=rng.choice([30, 100, 250, 5000]), tries=0)
+    not_waiting = [
+        _client(rng, "async", over_the_bus.body, rng.uniform(0, longest)) for longest in rng.choice([[60], [5, 300]])
+    ]
+    return _plan(rng, Chaos(targets=targets), Manners(), [over_the_bus, *not_waiting], rng.random() < 0.5, [])
+
+
+def _overtaken_by_a_refusal(rng: random.Random) -> Plan:
+    """What was asked for over the bus is made for one who waits and is stopped, and then refused to whoever goes on."""
+    fates = (Fate.REFUSED, Fate.FROZEN, Fate.REFUSED)
+    targets: Targets = {("provider.create", number): fate for number, fate in enumerate(fates, 1)}
+    client = replace(_client(rng, "bus", _body(rng, None), 0.0), tries=3, patience=300.0)
+    return _plan(rng, Chaos(targets=targets), Manners(), [client], True, [])
 
 
 def _removed(rng: random.Random) -> Plan:
@@ -192,7 +223,7 @@ def _plan(
 def _manners(kind: str, rng: random.Random, punctual: bool) -> Manners:
     repeats = rng.random() < 0.3
     if kind != "keyed":
-        return Manners(repeats=repeats)
+        return Manners(repeats=repeats, unmarked=kind == "named" and rng.random() < 0.5)
     cut = rng.choice([0, 0, 0.5, 1])
     return Manners(
         cut=cut,

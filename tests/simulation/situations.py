@@ -18,6 +18,8 @@ EVERYWHERE = {
     "replayed": 500,
     "accepted": 200,
     "accepted again": 200,
+    "accepted while it is made": 50,
+    "not accepted: a caller who waits has it made": 50,
     "swept": 300,
     "two sweeps at once": 30,
     "message delivered twice": 100,

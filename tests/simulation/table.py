@@ -88,6 +88,10 @@ class Table:
 
         return self._kernel.call("store.settle", self._once(work, event), FAILURES, repeated=True)
 
+    def recorded_as(self, provider: str, ref: str) -> list[str]:
+        """None: nothing is adopted here."""
+        return []
+
     def credentials(self, stream_id: str) -> bytes | None:
         return self._kernel.call("store.credentials", lambda: self.sealed.get(stream_id), FAILURES)
 

@@ -9,6 +9,7 @@ SITUATIONS = (
     EVERYWHERE
     | {
         "answer: name-taken": 50,
+        "taken, it seems, by another": 20,
         "failed: name-taken": 50,
         "removed by somebody else, unsettled": 30,
         "lost: not-at-provider": 50,

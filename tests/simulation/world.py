@@ -13,6 +13,7 @@ from typing import Any
 from headwater.attention import Attention
 from headwater.creation import Creation, Opened
 from headwater.deadline import Deadline
+from headwater.ending import Ending
 from headwater.errors import CallerError, HeadwaterError, InvalidRequest, ProviderError
 from headwater.events import AttentionData, Happened
 from headwater.lifecycle import Lifecycle
@@ -75,13 +76,14 @@ class World:
             DEPLOYMENT,
             "123456789012",
             kernel.clock,
-            self._count,
-            self._send,
+            count=self._count,
+            call_for=self._send,
             landing=plan.landing,
             leased_lifetime=LIFETIME,
         )
         self.creation = Creation(self.parts)
         self.lifecycle = Lifecycle(self.parts)
+        self.ending = Ending(self.parts)
         self.attention = Attention(self.parts, self.lifecycle)
         self._numbers = count(1)
         self._clients = 0
@@ -212,9 +214,7 @@ class World:
                 answer = work(deadline)
             except (HeadwaterError, Away) as error:
                 answer = error
-            self.promises.answered(
-                task, request.stream_id, request.caller.request_id, request.wanted.fingerprint, answer
-            )
+            self.promises.answered(task, request.stream_id, request.wanted.fingerprint, answer)
             self.promises.worker_ended(task)
             self.kernel.note(task, f"answers {_words(answer)}")
             return answer
@@ -223,7 +223,7 @@ class World:
 
     def _delete(self, stream_id: str) -> None:
         self.promises.asked[stream_id].deletes += 1
-        self._once("delete", lambda caller, deadline: self.lifecycle.remove(caller, stream_id, deadline))
+        self._once("delete", lambda caller, deadline: self.ending.remove(caller, stream_id, deadline))
 
     def _refresh(self, stream_id: str) -> None:
         self._once("refresh", lambda caller, deadline: self.lifecycle.read(caller, stream_id, True, deadline))

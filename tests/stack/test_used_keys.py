@@ -18,7 +18,7 @@ from tests.stack.callers import Api
 from tests.stack.doors import Door
 from tests.stack.storage import Storage
 from tests.stack.waiting import eventually
-from tests.stack.ways import EACH_WAY, WAYS, Way
+from tests.stack.ways import EACH_WAY, LEASED, WAYS, Way
 
 Json = dict[str, Any]
 
@@ -29,7 +29,7 @@ MAKING_SECONDS = 8.0
 TRIES = 4
 """To ask all that there is to be asked meanwhile: what needs a new environment on a busy machine may come too late."""
 CLAIM_SECONDS = 29 + 5
-UNKNOWN_FOR = {"overshoot-v1beta": 300 + 20, "overshoot-v0.2": 45 + 20}
+UNKNOWN_FOR = {way.name: way.lease + 20 for way in LEASED}
 """Seconds: one lease, and what a request may take to land."""
 GONE = "ResourceNotFoundException"
 """How Kinesis Video says 404."""
@@ -53,6 +53,10 @@ class Teller:
     def create(self, what: str, more: Json) -> httpx.Response:
         self.asked_for.add(what)
         return self.api.create(self.way.provider, self.key(what), self.way.body(**more))
+
+    def ask_without_waiting(self, what: str, more: Json) -> httpx.Response:
+        headers = {"Idempotency-Key": self.key(what), "Prefer": "respond-async"}
+        return self.api.call("POST", f"/streams/{self.way.provider}", self.way.body(**more), headers)
 
     def key(self, what: str) -> str:
         return f"used {self.way.name} {what}"
@@ -89,6 +93,7 @@ class Teller:
         return {
             "same": self.create(what, ONE),
             "other": self.create(what, OTHER),
+            "without waiting": self.ask_without_waiting(what, ONE),
             "credentials": self.api.credentials(href),
             "deleted": self.api.delete(href),
             "read": self.api.read(href),
@@ -162,6 +167,13 @@ def test_while_it_is_made_the_same_request_is_told_when_to_come_again(way: Way, 
     assert said(same) == (409, "creation-in-progress")
     assert (same.headers["content-type"], same.json()["retryable"]) == ("application/problem+json", True)
     assert 1 <= int(same.headers["retry-after"]) <= CLAIM_SECONDS
+
+
+@EACH_WAY
+def test_while_it_is_made_for_one_who_waits_it_is_not_promised_to_one_who_does_not(way: Way, told: Told) -> None:
+    answer = told[way.name, "claimed"]["without waiting"]
+    assert (said(answer), answer.json()["retryable"]) == ((409, "creation-in-progress"), True)
+    assert 1 <= int(answer.headers["retry-after"]) <= CLAIM_SECONDS
 
 
 @EACH_WAY

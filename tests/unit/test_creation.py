@@ -1008,6 +1008,15 @@ def test_what_cannot_be_sealed_is_not_left_where_nobody_would_find_it(provider: 
 LATE = InvalidRequest("The deadline has passed.")
 
 
+BUS_SECONDS = 30
+"""Until the deadline of a request over the bus."""
+
+
+def ask_over_the_bus(world: World) -> None:
+    until = world.clock() + timedelta(seconds=BUS_SECONDS)
+    world.creation.provision(CALLER, "key", world.wanted(), Deadline(INVOCATION_SECONDS), "bus", until)
+
+
 def give_up(world: World, **body: Any) -> None:
     world.creation.give_up(CALLER, "key", world.wanted(**body), Deadline(INVOCATION_SECONDS), LATE)
 
@@ -1022,7 +1031,8 @@ def test_what_an_earlier_attempt_made_is_settled_although_it_is_late() -> None:
     world = World()
     world.provider.fail("create", ProviderOutcomeUnknown("silence"), carried_out=True)
     with pytest.raises(ProviderOutcomeUnknown):
-        world.provision()
+        ask_over_the_bus(world)
+    world.clock.advance(BUS_SECONDS)
     give_up(world)
     assert (world.record().stream.state, world.kinds()) == (State.READY, ["StreamCreated"])
     assert list(world.provider.alive) == [world.record().stream.provider_ref]
@@ -1052,7 +1062,68 @@ def test_while_an_earlier_attempt_may_be_at_it_nothing_is_given_up() -> None:
     world = World()
     world.provider.fail("create", Killed())
     with pytest.raises(Killed):
-        world.provision()
+        ask_over_the_bus(world)
+    world.clock.advance(BUS_SECONDS)
     with pytest.raises(CreationInProgress):
         give_up(world)
     assert world.kinds() == []
+
+
+# ---- business time, by which streams live, may be ahead of the real time by which workers do
+
+
+def test_a_stream_is_made_and_lives_by_business_time() -> None:
+    world = World(Unfindable())
+    world.moved = timedelta(days=40)
+    stream, present = world.provision(max_lifetime_seconds=60).stream, world.clock() + world.moved
+    assert stream.created_at == stream.updated_at == present
+    assert stream.expires_at == present + timedelta(seconds=60)
+    assert stream.lease
+    assert (stream.lease.renewed_at, stream.lease.expires_at) == (present, present + timedelta(seconds=300))
+    [event] = world.store.events[stream.id]
+    assert event.occurred_at == present
+
+
+def test_a_stream_that_failed_ended_by_business_time() -> None:
+    world = World()
+    world.moved = timedelta(days=40)
+    failed(world)
+    present = world.clock() + world.moved
+    assert (world.record().ended_at, world.record().stream.updated_at) == (present, present)
+    [event] = world.store.events[world.id_of()]
+    assert event.occurred_at == present
+
+
+@ANY_PROVIDER
+def test_business_time_frees_no_claim(provider: type[FakeProvider]) -> None:
+    world = World(provider())
+    killed_while_creating(world)
+    before = world.record()
+    world.moved = timedelta(days=20)
+    with pytest.raises(CreationInProgress) as told_who_waits:
+        world.provision()
+    with pytest.raises(CreationInProgress) as told_who_does_not:
+        world.creation.accept(CALLER, "key", world.wanted())
+    assert told_who_waits.value.retry_after == told_who_does_not.value.retry_after == CLAIM_SECONDS
+    assert world.record() == before
+
+
+@ANY_PROVIDER
+def test_business_time_keeps_no_claim(provider: type[FakeProvider]) -> None:
+    world = World(provider())
+    world.moved = timedelta(days=20)
+    killed_while_creating(world)
+    world.moved = timedelta(0)
+    world.clock.advance(CLAIM_SECONDS + ORPHAN_SECONDS)
+    assert world.provision().stream.state is State.READY
+
+
+def test_business_time_is_not_waited_by_for_what_a_lost_answer_left() -> None:
+    world = World(Unfindable())
+    world.moved = timedelta(days=20)
+    unknown(world)
+    assert world.record().claim
+    assert world.record().due_at == world.clock() + timedelta(seconds=ORPHAN_SECONDS + 2)
+    world.moved = timedelta(days=40)
+    with pytest.raises(CreationInProgress):
+        world.provision()

@@ -540,7 +540,7 @@ class Pauses(list[float]):
         self.append(seconds)
 
 
-def failing(*failures: ProviderError) -> Callable[[], str]:
+def failing(*failures: HeadwaterError) -> Callable[[], str]:
     left = list(failures)
 
     def call() -> str:
@@ -567,6 +567,14 @@ def test_at_most_four_calls_are_made() -> None:
     with pytest.raises(ProviderUnavailable):
         with_retries(failing(*[unavailable() for _ in range(9)]), Deadline(60), repeatable=True, sleep=pauses)
     assert len(pauses) == 3
+
+
+def test_nothing_is_repeated_with_too_little_time_for_an_answer() -> None:
+    """A clear refusal must not become an answer that did not come."""
+    pauses = Pauses()
+    with pytest.raises(ProviderUnavailable):
+        with_retries(failing(unavailable(wait=1)), Deadline(1.2), repeatable=True, sleep=pauses)
+    assert pauses == []
 
 
 def test_no_pause_outlasts_the_deadline() -> None:
@@ -598,6 +606,28 @@ def test_what_is_no_provider_s_failure_is_not_repeated() -> None:
 
     with pytest.raises(errors.NameTaken):
         with_retries(call, Deadline(60), repeatable=True, sleep=Pauses())
+
+
+@pytest.mark.parametrize("effect", Effect)
+@pytest.mark.parametrize("kind", [errors.NameTaken, errors.ProviderSecretUnavailable])
+def test_what_a_repetition_is_told_may_be_of_what_an_earlier_call_made(
+    kind: type[HeadwaterError], effect: Effect
+) -> None:
+    upstream = Upstream("fake", 409)
+    call = failing(unavailable(effect), kind("no", upstream=upstream))
+    with pytest.raises(HeadwaterError) as caught:
+        with_retries(call, Deadline(60), repeatable=True, sleep=Pauses())
+    told = caught.value
+    assert (type(told), told.upstream) == (ProviderOutcomeUnknown if effect is Effect.UNKNOWN else kind, upstream)
+    assert not isinstance(told, ProviderError) or told.effect is Effect.UNKNOWN
+
+
+def test_where_nobody_was_asked_again_what_the_earlier_call_met_is_told() -> None:
+    doubt = ProviderUnavailable("silence", effect=Effect.UNKNOWN, upstream=Upstream("fake"))
+    call = failing(doubt, unavailable(), errors.ProviderSecretInvalid("no"))
+    with pytest.raises(ProviderOutcomeUnknown) as caught:
+        with_retries(call, Deadline(60), repeatable=True, sleep=Pauses())
+    assert caught.value.upstream == Upstream("fake")
 
 
 def test_a_deadline_has_no_time_left_when_it_has_passed() -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import ClassVar
 
 import pytest
 
 from headwater.creation import Accepted, Opened
+from headwater.ending import Ending
 from headwater.errors import (
     CreateUndecided,
     CreationAbandoned,
@@ -506,6 +508,92 @@ def test_a_guard_is_told_to_be_spent_twice_with_nobody_dying_between() -> None:
     assert world.record().generation == 1
 
 
+def test_a_guard_that_is_told_to_be_spent_after_a_call_without_an_answer_may_be_held_by_that_one() -> None:
+    world = World(Keyed())
+    killed_at(world, "create", carried_out=False)
+    once_free(world)
+    world.provider.fail("create", GuardSpent("held"))
+    spent(world)
+    world.clock.advance(LANDING)
+    world.provider.fail("create", GuardSpent("held", effect=Effect.UNKNOWN))
+    assert spent(world).retry_after == LANDING
+    world.provider.land(world.provider.orders[-1])
+    world.clock.advance(LANDING)
+    world.provision(options={"camera_url": f"{CANARY}url"})
+    assert (list(world.provider.alive), world.record().generation) == (["ref-1"], 1)
+
+
+def test_the_guard_s_hours_are_business_time_and_what_is_under_way_is_not() -> None:
+    world = World(Keyed())
+    killed_at(world, "create", carried_out=False)
+    world.provider.forget_guards()
+    world.clock.advance(CLAIM_SECONDS)
+    world.moved = timedelta(hours=5)
+    with pytest.raises(ProviderUnavailable) as told:
+        world.provision(options={"camera_url": f"{CANARY}url"})
+    assert told.value.retry_after == LANDING
+    world.clock.advance(LANDING)
+    world.provider.fail("create", Killed())
+    with pytest.raises(Killed):
+        world.provision(options={"camera_url": f"{CANARY}url"})
+    record = world.record()
+    assert (record.generation, record.guarded_since) == (2, world.clock() + world.moved)
+
+
+def test_a_key_that_is_used_under_moved_time_has_its_guard_from_then() -> None:
+    world = World(Keyed())
+    world.moved = timedelta(days=40)
+    world.provider.fail("create", ProviderRejected("no"))
+    with pytest.raises(ProviderRejected):
+        world.provision()
+    world.provider.fail("create", ProviderUnavailable("away"))
+    with pytest.raises(ProviderUnavailable):
+        world.provision()
+    assert (world.record().guarded_since, world.record().generation) == (world.clock() + world.moved, 1)
+
+
+def test_a_guard_that_is_spent_is_waited_for_in_real_time() -> None:
+    world = World(Keyed())
+    made_and_gone(world)
+    world.moved = timedelta(hours=1)
+    spent(world)
+    assert world.record().guard_spent_at == world.clock()
+    world.moved = timedelta(hours=2)
+    with pytest.raises(CreationInProgress):
+        world.provision(options={"camera_url": f"{CANARY}url"})
+    world.clock.advance(LANDING)
+    world.provision(options={"camera_url": f"{CANARY}url"})
+    assert (list(world.provider.alive), world.record().generation) == (["ref-2"], 2)
+
+
+def test_what_may_be_under_way_lands_in_real_time() -> None:
+    world = World(Keyed())
+    world.moved = timedelta(days=20)
+    world.provider.fail("create", ProviderOutcomeUnknown("silence"))
+    with pytest.raises(ProviderOutcomeUnknown):
+        world.provision()
+    assert world.record().landed_at == world.clock() + timedelta(seconds=LANDING)
+
+
+def test_a_worker_that_may_be_alive_by_real_time_is_left_alone() -> None:
+    world = World()
+    killed_at(world, "create", carried_out=True)
+    before = world.record()
+    world.moved = timedelta(days=20)
+    attend(world)
+    assert world.record() == before
+
+
+def test_it_is_in_real_time_that_it_is_late() -> None:
+    world = World()
+    world.moved = timedelta(days=20)
+    accept(world)
+    assert world.record().try_until == world.clock() + timedelta(hours=1)
+    world.moved = timedelta(days=40)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+
+
 def test_a_claim_from_before_guards_were_counted_is_as_old_as_its_record() -> None:
     world = World(Keyed())
     killed_at(world, "create", carried_out=True)
@@ -725,7 +813,7 @@ def test_a_key_of_another_request_is_not_accepted() -> None:
 def test_a_key_whose_stream_is_over_is_not_accepted() -> None:
     world = World()
     world.provision()
-    world.lifecycle.remove(CALLER, world.id_of(), whole_invocation())
+    Ending(world.parts).remove(CALLER, world.id_of(), whole_invocation())
     with pytest.raises(StreamEnded):
         accept(world)
 
@@ -780,12 +868,233 @@ def test_a_caller_who_does_not_wait_takes_the_place_of_one_who_did() -> None:
     assert world.kinds() == ["StreamCreated"]
 
 
-def test_what_a_worker_has_in_hand_is_not_touched_by_another_acceptance() -> None:
+def refused_meanwhile(world: World) -> list[CreationInProgress]:
+    """What somebody is told who asks without waiting during the next create."""
+    told: list[CreationInProgress] = []
+
+    def ask() -> None:
+        before = world.record()
+        with pytest.raises(CreationInProgress) as refused:
+            accept(world)
+        told.append(refused.value)
+        assert world.record() == before
+
+    world.provider.meanwhile("create", ask)
+    return told
+
+
+@pytest.mark.parametrize("provider", [FakeProvider, Unfindable, Harmless])
+def test_what_a_caller_who_waits_has_in_hand_is_not_accepted(provider: type[FakeProvider]) -> None:
+    """Were its worker to die, it might be abandoned."""
+    world = World(provider())
+    told = refused_meanwhile(world)
+    assert not world.provision().replayed
+    assert [each.retry_after for each in told] == [CLAIM_SECONDS]
+    assert world.called_for == []
+    assert world.kinds() == ["StreamCreated"]
+
+
+def test_what_is_too_late_once_its_worker_has_died_is_not_accepted() -> None:
     world = World()
-    world.provider.meanwhile("create", lambda: accept(world))
+    told = refused_meanwhile(world)
+    over_the_bus(world, seconds=CLAIM_SECONDS)
+    assert [each.retry_after for each in told] == [CLAIM_SECONDS]
+
+
+@pytest.mark.parametrize("ask", [accept, partial(over_the_bus, seconds=CLAIM_SECONDS + 1)])
+def test_what_somebody_works_on_for_one_who_does_not_wait_is_accepted_and_left_to_it(
+    ask: Callable[[World], object],
+) -> None:
+    world = World()
+    meanwhile: list[Accepted | Opened] = []
+
+    def again() -> None:
+        before = world.record()
+        meanwhile.append(accept(world))
+        assert world.record() == before
+
+    world.provider.meanwhile("create", again)
+    ask(world)
+    attend(world)
+    [accepted] = meanwhile
+    assert isinstance(accepted, Accepted)
+    assert accepted.again
+    assert world.kinds() == ["StreamCreated"]
+
+
+def accepted_after_the_bus(world: World, seconds: float = 60) -> None:
+    """A request over the bus could not be carried out just then, and somebody asks who does not wait."""
+    world.provider.fail("create", ProviderUnavailable("away"))
+    with pytest.raises(ProviderUnavailable):
+        over_the_bus(world, seconds=seconds)
+    assert isinstance(accept(world), Accepted)
+
+
+def test_accepted_while_the_bus_waits_for_it_it_is_tried_for_an_hour() -> None:
+    world = World()
+    accepted_after_the_bus(world)
+    world.clock.advance(HOUR - 1)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+    assert world.store.events[world.id_of()][0].request_id == "envelope-1"  # who asks over the bus knows it by that
+
+
+def test_accepted_while_the_bus_waits_for_it_for_longer_it_is_tried_for_longer() -> None:
+    world = World()
+    accepted_after_the_bus(world, 7 * HOUR)
+    world.clock.advance(7 * HOUR - 1)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+
+
+def test_what_was_accepted_the_bus_s_deadline_does_not_end() -> None:
+    """Neither by its message coming again before it, nor after."""
+    world = World()
+    accepted_after_the_bus(world)
+    world.provider.fail("create", ProviderUnavailable("away"))
+    with pytest.raises(ProviderUnavailable):
+        over_the_bus(world, seconds=60)
+    world.clock.advance(61)
+    world.creation.give_up(Caller(CALLER.tenant, "envelope-1"), "key", world.wanted(), whole_invocation(), LATE)
+    world.clock.advance(HOUR - 62)
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+
+
+def test_what_was_promised_to_nobody_is_tried_as_who_asks_last_would_have_it() -> None:
+    world = World()
+    world.provider.fail("create", ProviderUnavailable("away"), times=2)
+    with pytest.raises(ProviderUnavailable):
+        world.provision()
+    with pytest.raises(ProviderUnavailable):
+        over_the_bus(world, seconds=60)
+    world.clock.advance(60)
+    with pytest.raises(CreationAbandoned):
+        attend(world)
+
+
+def test_what_was_promised_of_a_stream_that_failed_is_over_with_it() -> None:
+    world = World()
+    accept(world)
+    world.provider.fail("create", ProviderRejected("no"))
+    with pytest.raises(ProviderRejected):
+        attend(world)
+    world.provider.fail("create", ProviderUnavailable("away"))
+    with pytest.raises(ProviderUnavailable):
+        over_the_bus(world, seconds=60)
+    world.clock.advance(60)
+    with pytest.raises(CreationAbandoned):
+        attend(world)
+
+
+# -- an acceptance that meets other writes
+
+
+def test_an_acceptance_that_met_another_transaction_is_recorded() -> None:
+    world = World(Harmless())
+    world.provider.fail("create", ProviderRateLimited("slow down"))
+    with pytest.raises(ProviderRateLimited):
+        world.provision()
+    world.store.fail("update", Stale())
+    accepted = accept(world)
+    assert isinstance(accepted, Accepted)
+    assert accepted.again
+    attend(world)
+    assert world.kinds() == ["StreamCreated"]
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_a_failed_key_s_acceptance_that_met_another_transaction_is_recorded(carried_out: bool) -> None:
+    world = World()
+    world.provider.fail("create", ProviderRejected("no"))
+    with pytest.raises(ProviderRejected):
+        world.provision()
+    world.store.fail("update", Stale(), carried_out=carried_out)
+    accepted = accept(world, name="another")
+    assert isinstance(accepted, Accepted)
+    assert not accepted.again
+    attend(world)
+    assert world.kinds() == ["StreamFailed", "StreamCreated"]
+
+
+def test_an_acceptance_decides_anew_by_what_it_meets() -> None:
+    world = World()
+    world.provider.fail("create", ProviderUnavailable("away"))
+    with pytest.raises(ProviderUnavailable):
+        world.provision()
+    world.store.meanwhile("update", world.provision)
+    opened = accept(world)
+    assert isinstance(opened, Opened)
+    assert opened.replayed
+    assert world.called_for == []
+
+
+def test_an_acceptance_that_meets_other_writes_all_the_time_is_to_come_again() -> None:
+    world = World()
+    world.provider.fail("create", ProviderUnavailable("away"))
+    with pytest.raises(ProviderUnavailable):
+        world.provision()
+    before = world.record()
+    world.store.fail("update", Stale(), times=3)
+    with pytest.raises(CreationInProgress) as told:
+        accept(world)
+    assert told.value.retry_after == 1
+    assert (world.record(), world.called_for) == (before, [])
+    assert isinstance(accept(world), Accepted)
+
+
+# -- whoever is overtaken asks as it asked
+
+
+def overtaken_by_a_refusal(world: World) -> None:
+    """While the next create is under way its claim passes, and whoever goes on is refused."""
+
+    def refuse() -> None:
+        world.clock.advance(CLAIM_SECONDS + LANDING + Unfindable.lives_on)
+        world.provider.fail("create", ProviderRejected("no"))
+        with pytest.raises(ProviderRejected):
+            attend(world)
+
+    world.provider.meanwhile("create", refuse)
+
+
+@pytest.mark.parametrize("provider", [Unfindable, Harmless])
+def test_a_caller_who_waits_and_is_overtaken_by_the_bus_s_refusal_begins_anew(provider: type[FakeProvider]) -> None:
+    world = World(provider())
+    world.provider.fail("create", ProviderUnavailable("away"))
+    with pytest.raises(ProviderUnavailable):
+        over_the_bus(world)
+    overtaken_by_a_refusal(world)
     opened = world.provision()
     assert not opened.replayed
-    assert world.kinds() == ["StreamCreated"]
+    assert list(world.provider.alive) == [opened.stream.provider_ref]
+    assert world.kinds() == ["StreamFailed", "StreamCreated"]
+
+
+def test_a_message_that_is_overtaken_by_its_own_refusal_asks_for_nothing_anew() -> None:
+    world = World(Unfindable())
+    overtaken_by_a_refusal(world)
+    with pytest.raises(StreamEnded):
+        over_the_bus(world)
+    assert world.kinds() == ["StreamFailed"]
+
+
+def test_a_message_that_is_overtaken_by_another_s_refusal_begins_anew_with_its_own_deadline() -> None:
+    world = World(Unfindable())
+    until = world.clock() + timedelta(seconds=7 * HOUR)
+
+    def refused_for_another() -> None:
+        world.clock.advance(CLAIM_SECONDS + LANDING + Unfindable.lives_on)
+        world.provider.fail("create", ProviderRejected("no"))
+        with pytest.raises(ProviderRejected):
+            world.provision()
+        world.provider.fail("create", ProviderUnavailable("away"))
+
+    world.provider.meanwhile("create", refused_for_another)
+    with pytest.raises(ProviderUnavailable):
+        over_the_bus(world, seconds=7 * HOUR)
+    assert world.kinds() == ["StreamFailed"]
+    assert world.record().try_until == until
 
 
 def test_a_note_on_our_claim_does_not_keep_us_from_settling() -> None:
@@ -810,10 +1119,13 @@ def test_whoever_waits_may_take_over_what_was_accepted() -> None:
 def test_a_stream_that_is_still_being_made_is_looked_at() -> None:
     world = World(KeptInCreating())
     world.provision()
-    assert world.record().due_at == world.clock() + timedelta(seconds=20)
-    attend(world)
-    assert world.record().due_at == world.clock() + timedelta(seconds=20)
+    for _ in range(2):
+        assert world.record().due_at == world.clock() + timedelta(seconds=20)
+        world.clock.advance(20)
+        attend(world)
+    assert world.provider.count("read") == 2
     world.provider.state = State.READY
+    world.clock.advance(20)
     attend(world)
     assert (world.record().stream.state, world.record().due_at) == (State.READY, None)
     assert world.kinds() == ["StreamCreated", "StreamStateChanged"]

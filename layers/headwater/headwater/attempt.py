@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from headwater.claims import Claims
+from headwater.claims import Asked, Claims
 from headwater.deadline import Deadline
 from headwater.errors import (
     CallerError,
@@ -19,10 +19,9 @@ from headwater.errors import (
     ProviderOutcomeUnknown,
     ProviderUnavailable,
 )
-from headwater.ports import Caller, Parts
+from headwater.ports import Parts
 from headwater.provider import Options, Order, Resource, Search
-from headwater.records import Credentials, Origin, Record
-from headwater.requests import Wanted
+from headwater.records import Credentials, Record
 from headwater.settlement import Settlement, Superseded
 from headwater.streams import State
 
@@ -30,17 +29,16 @@ from headwater.streams import State
 class Attempt:
     """The attempt of the worker that holds ``record``'s claim; ``record`` is always as it was last written."""
 
-    def __init__(self, parts: Parts, caller: Caller, record: Record, wanted: Wanted, deadline: Deadline) -> None:
+    def __init__(self, parts: Parts, record: Record, asked: Asked, deadline: Deadline) -> None:
         self._parts = parts
         self._claims = Claims(parts)
         self._settlement = Settlement(parts)
-        self._caller = caller
-        self._wanted = wanted
-        self._deadline = deadline
         self._in_time = deadline.sooner(parts.settle_reserve)
         self._search: Search | None = None
         self._last_word: HeadwaterError | None = None
         self.record = record
+        self.asked = asked
+        self.deadline = deadline
 
     def make(self) -> tuple[Record, Credentials]:
         """The settled stream: what an earlier attempt made, else what this one creates.
@@ -60,7 +58,7 @@ class Attempt:
 
     def fail(self, error: HeadwaterError) -> HeadwaterError:
         """Settle as failed; the error to answer with."""
-        return self._settlement.failed(self._caller, self.record, error)
+        return self._settlement.failed(self.asked.caller, self.record, error)
 
     # -- have it
 
@@ -94,7 +92,7 @@ class Attempt:
         since = self.record.guarded_since
         if self._search is None or not seconds or since is None:
             return
-        if (self._parts.clock() - since).total_seconds() < seconds:
+        if (self._parts.present() - since).total_seconds() < seconds:
             return
         if not self._search.conclusive:
             raise _undecided(self._parts.provider.name)
@@ -117,10 +115,11 @@ class Attempt:
         """Begin a generation once what holds the guard is certainly gone.
 
         Providers do not say whether a request that is still under way is answered so too. So it must be told twice,
-        with time between for a dead worker's request to land, and a complete search must have found nothing.
+        with time between for a dead worker's request to land, and a complete search must have found nothing. What is
+        told after a call of our own that got no answer is told for the first time: that one may be under way.
         """
         first_told, moment = self.record.guard_spent_at, self._parts.clock()
-        if first_told is None:
+        if first_told is None or spent.effect is Effect.UNKNOWN:
             self.record = self._claims.write(self.record.model_copy(update={"guard_spent_at": moment}))
             raise spent
         if (moment - first_told).total_seconds() < self._parts.landing:
@@ -133,22 +132,25 @@ class Attempt:
         """Recorded before anything is made under it: whoever takes over must look under the same."""
         update = {
             "generation": self.record.generation + 1,
-            "guarded_since": self._parts.clock(),
+            "guarded_since": self._parts.present(),
             "guard_spent_at": None,
         }
         self.record = self._claims.write(self.record.model_copy(update=update))
 
+    def _may_be_hidden(self) -> bool:
+        """Whether what an earlier attempt made may be where it could be found, and was not shown."""
+        return bool(self._parts.provider.guard_seconds and self._search and not self._search.conclusive)
+
     def _nothing(self, error: HeadwaterError) -> Resource:
-        provider = self._parts.provider
-        if provider.guard_seconds and self._search and not self._search.conclusive:
-            raise _undecided(provider.name)
+        if self._may_be_hidden():
+            raise _undecided(self._parts.provider.name)
         self._require_landed()
         raise error
 
     def _order(self) -> Order[Options]:
         record = self.record
         return Order(
-            record.stream.id, self._wanted.options, record.stream.name, record.generation, self._parts.deployment
+            record.stream.id, self.asked.wanted.options, record.stream.name, record.generation, self._parts.deployment
         )
 
     # -- end it
@@ -161,7 +163,7 @@ class Attempt:
         except (ProviderError, OperatorError, CallerError) as error:
             raise self._not_made(error) from None
         try:
-            made = self._settlement.made(self._caller, self.record, resource, self._deadline)
+            made = self._settlement.made(self.asked.caller, self.record, resource, self.deadline)
         except Superseded as superseded:
             self._leave_nothing_beside(superseded)
             raise
@@ -173,15 +175,14 @@ class Attempt:
         ours, recorded = superseded.ours, superseded.recorded
         same = recorded is not None and recorded.stream.provider_ref == ours.stream.provider_ref
         if not self._parts.provider.guard_seconds and not same:
-            self._parts.provider.remove(ours.handle, self._deadline)
+            self._parts.provider.remove(ours.handle, self.deadline)
 
     def _not_made(self, error: HeadwaterError) -> HeadwaterError:
         """Record what the failure means for the next attempt; the error to answer with."""
         if error is self._last_word:
             return self.fail(error)
         if isinstance(error, CreateUndecided):
-            self._parts.count("UndecidedCreate")
-            return self._released(error, self._parts.undecided_pause, State.UNKNOWN)
+            return self._left_undecided(error)
         if isinstance(error, GuardSpent):
             return self._released(error, self._parts.landing, State.PROVISIONING)
         unknown = isinstance(error, ProviderError) and error.effect is Effect.UNKNOWN
@@ -200,14 +201,17 @@ class Attempt:
 
     def _refused(self, error: HeadwaterError) -> HeadwaterError:
         """This attempt made nothing; the stream has failed where an earlier one certainly made nothing either."""
-        if self._parts.provider.guard_seconds and self._search and not self._search.conclusive:
-            self._parts.count("UndecidedCreate")
-            return self._released(error, self._parts.undecided_pause, State.UNKNOWN)
+        if self._may_be_hidden():
+            return self._left_undecided(error)
         if wait := self._landing():
             return self._released(error, wait, State.PROVISIONING)
         # Whoever asks anew begins with a whole guard.
         self.record = self.record.model_copy(update={"guarded_since": None, "guard_spent_at": None})
         return self.fail(error)
+
+    def _left_undecided(self, error: HeadwaterError) -> HeadwaterError:
+        self._parts.count("UndecidedCreate")
+        return self._released(error, self._parts.undecided_pause, State.UNKNOWN)
 
     def _in_doubt(self, error: HeadwaterError) -> HeadwaterError:
         self._parts.count("AmbiguousCreate")
@@ -215,7 +219,7 @@ class Attempt:
         answer = outcome_unknown(self._parts.provider.name, error)
         if too_ambiguous(self._parts, self.record):
             return self.fail(answer)
-        return self._released(answer, self._claims.doubt_seconds(self._wanted), State.UNKNOWN)
+        return self._released(answer, self._claims.doubt_seconds(self.asked.wanted), State.UNKNOWN)
 
     def _released(self, error: HeadwaterError, wait: float, state: State) -> HeadwaterError:
         """Let go of the claim for ``wait`` seconds; the error says when to come again."""
@@ -224,23 +228,15 @@ class Attempt:
         return error
 
 
-def take_over(
-    parts: Parts,
-    caller: Caller,
-    existing: Record,
-    wanted: Wanted,
-    deadline: Deadline,
-    origin: Origin,
-    until: datetime | None,
-) -> Attempt:
-    """The next attempt, ours; ``until`` is its ``try_until``.
+def take_over(parts: Parts, existing: Record, asked: Asked, deadline: Deadline) -> Attempt:
+    """The next attempt, ours.
 
     Raises ``CreationInProgress`` where another was quicker, ``ProviderOutcomeUnknown``, settled, where there may be no
     further attempt.
     """
     claims = Claims(parts)
-    record = claims.write(claims.following(caller, existing, wanted, deadline, origin, until))
-    attempt = Attempt(parts, caller, record, wanted, deadline)
+    record = claims.write(claims.following(existing, asked, deadline))
+    attempt = Attempt(parts, record, asked, deadline)
     if claims.left_in_doubt(existing):
         parts.count("AmbiguousCreate")
     if too_ambiguous(parts, record):

@@ -2,6 +2,7 @@
 
 import math
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
@@ -15,33 +16,42 @@ from headwater.sealing import seal_request
 from headwater.streams import State, Stream, href, identify
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Who asks for what, and how."""
+
+    caller: Caller
+    wanted: Wanted
+    origin: Origin
+    until: datetime | None = None
+    """The latest moment at which it is worth creating without somebody asking anew; None: as long as is usual."""
+
+
 class Claims:
     """Makes the claimed records of one provider."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def first(
-        self, caller: Caller, key: str, wanted: Wanted, deadline: Deadline, origin: Origin, until: datetime | None
-    ) -> Record:
-        """The record of a key that is new, to be worked on at once; ``until`` is its ``try_until``."""
-        claim = self._claim(1, deadline.worker_ends(), self.doubt_seconds(wanted))
-        return self._asked_for(caller, key, wanted, claim, origin, until)
+    def first(self, key: str, asked: Asked, deadline: Deadline) -> Record:
+        """The record of a key that is new, to be worked on at once."""
+        return self._asked_for(key, asked, self._claim(1, deadline.worker_ends(), self.doubt_seconds(asked.wanted)))
 
-    def accepted(self, caller: Caller, key: str, wanted: Wanted) -> Record:
+    def accepted(self, key: str, asked: Asked) -> Record:
         """The record of a key that is new, to be worked on by whoever comes first."""
-        return self._asked_for(caller, key, wanted, self._free(0), "async", None)
+        return self._asked_for(key, asked, self._free(0))
 
-    def accepted_again(self, caller: Caller, existing: Record, wanted: Wanted) -> Record:
+    def accepted_again(self, existing: Record, asked: Asked) -> Record:
         """``existing``, which failed, to be worked on by whoever comes first."""
-        again = self._asked_again(caller, existing, wanted, "async", None)
-        return again.model_copy(update={"claim": self._free(existing.attempt)})
+        return self._asked_again(existing, asked).model_copy(update={"claim": self._free(existing.attempt)})
 
-    def awaited_anew(self, caller: Caller, existing: Record) -> Record:
+    def awaited_anew(self, existing: Record, asked: Asked) -> Record:
         """``existing``, on which nobody works, asked for anew by somebody who does not wait."""
+        awaited = existing.model_copy(update={"try_until": self._try_until(existing, asked)})
+        if existing.origin != "api" and not self.is_late(existing):
+            return awaited  # who asked for it first is still to be told of it
         origin = "async" if existing.origin == "api" else existing.origin
-        update = {"origin": origin, "request_id": caller.request_id, "try_until": self._patient()}
-        return existing.model_copy(update=update)
+        return awaited.model_copy(update={"origin": origin, "request_id": asked.caller.request_id})
 
     def unreadable(self, caller: Caller, key: str) -> Record:
         """The record of a request that cannot be carried out: claimed only to be settled as failed at once."""
@@ -57,20 +67,11 @@ class Claims:
             claim=claim,
         )
 
-    def following(
-        self,
-        caller: Caller,
-        existing: Record,
-        wanted: Wanted,
-        deadline: Deadline,
-        origin: Origin,
-        until: datetime | None,
-    ) -> Record:
+    def following(self, existing: Record, asked: Asked, deadline: Deadline) -> Record:
         """``existing`` with its next attempt ours; it takes the request's place, which a failed one may differ from."""
         attempt = existing.attempt + 1
-        claim = self._claim(attempt, deadline.worker_ends(), self.doubt_seconds(wanted))
-        again = self._asked_again(caller, existing, wanted, origin, until)
-        return again.model_copy(update={"attempt": attempt, "claim": claim})
+        claim = self._claim(attempt, deadline.worker_ends(), self.doubt_seconds(asked.wanted))
+        return self._asked_again(existing, asked).model_copy(update={"attempt": attempt, "claim": claim})
 
     def repeated(self, existing: Record) -> Record:
         """``existing`` with its next attempt ours, only to be settled as failed at once."""
@@ -80,12 +81,19 @@ class Claims:
     def write(self, record: Record) -> Record:
         """``record``, a claim of ours, as it is now kept. Raises ``CreationInProgress`` where another was quicker."""
         try:
+            return self.put(record)
+        except Stale:
+            raise CreationInProgress("Another request with this key was quicker.", retry_after=1) from None
+
+    def put(self, record: Record) -> Record:
+        """As ``write``, but raises ``Stale``, which may also mean that nothing but another transaction was met."""
+        try:
             return self._parts.store.update(record)
         except Stale:
             current = self._parts.store.load(record.stream.id)
             if current and same_worker(current, record) and current.revision == record.revision + 1:
                 return current  # our own write, its answer lost
-            raise CreationInProgress("Another request with this key was quicker.", retry_after=1) from None
+            raise
 
     def require_free(self, claim: Claim) -> None:
         """Raises ``CreationInProgress`` while the claim's worker, or what it may have left, is not gone."""
@@ -98,7 +106,11 @@ class Claims:
 
     def is_late(self, record: Record) -> bool:
         """Whether nobody has asked for it lately enough to have something of it now."""
-        return record.try_until is not None and record.try_until <= self._parts.clock()
+        return _ends_by(record.try_until, self._parts.clock())
+
+    def outlasts_its_worker(self, record: Record) -> bool:
+        """Whether whoever finds it should its worker die goes on with it: who asked for it does not wait."""
+        return record.origin != "api" and not (record.claim and _ends_by(record.try_until, record.claim.until))
 
     def left_in_doubt(self, existing: Record) -> bool:
         """Whether the last worker died without saying what it did, and nobody can find out."""
@@ -114,35 +126,32 @@ class Claims:
         alive = self._parts.provider.orphan_seconds(wanted.options)
         return alive + self._parts.landing if alive else 0
 
-    def _asked_for(
-        self, caller: Caller, key: str, wanted: Wanted, claim: Claim, origin: Origin, until: datetime | None
-    ) -> Record:
-        common = wanted.common
-        stream = self._stream(caller, key, wanted.public_options)
+    def _asked_for(self, key: str, asked: Asked, claim: Claim) -> Record:
+        common = asked.wanted.common
+        stream = self._stream(asked.caller, key, asked.wanted.public_options)
         record = Record(
             stream=stream.model_copy(update={"name": common.name, "metadata": common.metadata}),
-            tenant=caller.tenant,
-            fingerprint=wanted.fingerprint,
+            tenant=asked.caller.tenant,
+            fingerprint=asked.wanted.fingerprint,
             attempt=claim.attempt,
             guarded_since=stream.created_at,
-            origin=origin,
-            request_id=caller.request_id,
-            try_until=until or self._patient(),
+            origin=asked.origin,
+            request_id=asked.caller.request_id,
+            try_until=asked.until or self._patient(),
             max_lifetime_seconds=common.max_lifetime_seconds,
+            lease_managed=common.lease_is_managed,
             claim=claim,
         )
-        return self._with_secrets(record, wanted)
+        return self._with_secrets(record, asked.wanted)
 
-    def _asked_again(
-        self, caller: Caller, existing: Record, wanted: Wanted, origin: Origin, until: datetime | None
-    ) -> Record:
-        common, claim = wanted.common, existing.claim
+    def _asked_again(self, existing: Record, asked: Asked) -> Record:
+        common, claim = asked.wanted.common, existing.claim
         died = claim is not None and not claim.released
         stream = existing.stream.model_copy(
             update={
                 "name": common.name,
                 "metadata": common.metadata,
-                "options": wanted.public_options,
+                "options": asked.wanted.public_options,
                 "state": State.PROVISIONING,
                 "state_reason": None,
             }
@@ -150,23 +159,30 @@ class Claims:
         record = existing.model_copy(
             update={
                 "stream": stream,
-                "fingerprint": wanted.fingerprint,
+                "fingerprint": asked.wanted.fingerprint,
                 # A claim from before guards were counted is as old as its record.
                 "guarded_since": existing.guarded_since
-                or (existing.stream.created_at if claim else self._parts.clock()),
+                or (existing.stream.created_at if claim else self._parts.present()),
                 # Whatever is told while a dead worker's request may be under way may be of that one.
                 "guard_spent_at": None if died else existing.guard_spent_at,
                 "landed_at": self.landed_at(claim.until) if claim and died else existing.landed_at,
-                "origin": origin if claim is None or existing.origin == "api" else existing.origin,
-                "request_id": caller.request_id,
-                "try_until": until or self._patient(),
+                "origin": asked.origin if claim is None or existing.origin == "api" else existing.origin,
+                "request_id": asked.caller.request_id,
+                "try_until": self._try_until(existing, asked),
                 "max_lifetime_seconds": common.max_lifetime_seconds,
+                "lease_managed": common.lease_is_managed,
                 # A key that failed begins anew, whatever it failed of.
                 "ambiguous_creates": existing.ambiguous_creates + self.left_in_doubt(existing) if claim else 0,
                 "ended_at": None,
             }
         )
-        return self._with_secrets(record, wanted)
+        return self._with_secrets(record, asked.wanted)
+
+    def _try_until(self, existing: Record, asked: Asked) -> datetime:
+        """What was promised to somebody who does not wait stands, whoever asks after them."""
+        until = asked.until or self._patient()
+        promised = existing.try_until if existing.claim and existing.origin != "api" else None
+        return max(until, promised) if promised else until
 
     def _patient(self) -> datetime:
         return self._parts.clock() + timedelta(seconds=self._parts.patience)
@@ -181,7 +197,7 @@ class Claims:
         return Claim(attempt=attempt, until=until, free_at=free_at, worker=secrets.token_hex(8))
 
     def _stream(self, caller: Caller, key: str, options: dict[str, JsonValue]) -> Stream:
-        provider, moment = self._parts.provider.name, self._parts.clock()
+        provider, moment = self._parts.provider.name, self._parts.present()
         stream_id = identify(self._parts.deployment, caller.tenant, provider, key)
         return Stream(
             id=stream_id,
@@ -195,6 +211,10 @@ class Claims:
 
     def _with_secrets(self, record: Record, wanted: Wanted) -> Record:
         return record.model_copy(update={"request_secrets": seal_request(self._parts.vault, record, wanted)})
+
+
+def _ends_by(try_until: datetime | None, moment: datetime) -> bool:
+    return try_until is not None and try_until <= moment
 
 
 def same_worker(one: Record, other: Record) -> bool:

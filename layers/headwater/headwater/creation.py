@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from headwater.attempt import Attempt, take_over
-from headwater.claims import Claims, same_worker
+from headwater.claims import Asked, Claims, same_worker
 from headwater.deadline import Deadline
 from headwater.errors import (
     CreationInProgress,
@@ -18,7 +18,7 @@ from headwater.ports import Caller, Parts, Stale
 from headwater.records import Credentials, Origin, Record
 from headwater.requests import Wanted
 from headwater.sealing import unseal_credentials
-from headwater.settlement import Settlement, Superseded
+from headwater.settlement import WRITES, Settlement, Superseded
 from headwater.streams import OVER, State, Stream
 
 
@@ -62,32 +62,28 @@ class Creation:
         provider says no with, ``CreationInProgress`` while another worker makes it, ``IdempotencyKeyReused`` for
         another request, ``StreamEnded`` once it is over.
         """
-        record = self._claims.first(caller, key, wanted, deadline, origin, until)
+        asked = Asked(caller, wanted, origin, until)
+        record = self._claims.first(key, asked, deadline)
         existing = self._parts.store.claim(record)
         if existing is None or same_worker(existing, record):
-            return self._make(caller, record, wanted, deadline)
-        return self._answer_used_key(caller, existing, wanted, deadline, origin, until)
+            return self._made_by(Attempt(self._parts, record, asked, deadline))
+        return self._answer_used_key(existing, asked, deadline)
 
     def accept(self, caller: Caller, key: str, wanted: Wanted) -> Accepted | Opened:
         """The stream of this key, to be made by whoever attends to it next; where it is there already, that.
 
-        Raises ``IdempotencyKeyReused`` and ``StreamEnded`` as ``provision`` does.
+        Raises ``IdempotencyKeyReused`` and ``StreamEnded`` as ``provision`` does, and ``CreationInProgress`` while one
+        makes it after whose end nobody would go on.
         """
-        record = self._claims.accepted(caller, key, wanted)
-        existing = self._parts.store.claim(record)
-        if existing is None or same_worker(existing, record):
-            return self._accepted(record, again=False)
-        if _failed(existing):
-            written = self._claims.write(self._claims.accepted_again(caller, existing, wanted))
-            return self._accepted(written, again=False)
-        self._require_same(existing, wanted)
-        if not existing.claim:
-            return self._replay(existing)
-        if existing.claim.until <= self._parts.clock() and (existing.origin == "api" or self._claims.is_late(existing)):
-            # Nobody works on it, and whoever asked for it before does not wait for it any longer.
-            with suppress(Stale):
-                existing = self._parts.store.update(self._claims.awaited_anew(caller, existing))
-        return self._accepted(existing, again=True)
+        asked = Asked(caller, wanted, "async")
+        record = self._claims.accepted(key, asked)
+        for _ in range(WRITES):
+            existing = self._parts.store.claim(record)
+            if existing is None or same_worker(existing, record):
+                return self._accepted(record, again=False)
+            with suppress(Stale):  # it is not as it was: what to do is decided anew
+                return self._accept_used_key(existing, asked)
+        raise CreationInProgress("Other requests with this key were quicker all the time.", retry_after=1)
 
     def refuse(self, caller: Caller, key: str, error: HeadwaterError) -> None:
         """Record a bus request that cannot be carried out, and announce that, unless its key has a record already."""
@@ -106,36 +102,43 @@ class Creation:
         Raises ``CreationInProgress`` while an earlier attempt may still be at it.
         """
         # Were its worker to die now, whoever goes on must not open it either.
-        record = self._claims.first(caller, key, wanted, deadline, "bus", self._parts.clock())
+        record = self._claims.first(key, Asked(caller, wanted, "bus", self._parts.clock()), deadline)
         existing = self._parts.store.claim(record)
         if existing is None or same_worker(existing, record):
             raise self._settlement.failed(caller, record, error)
-        theirs = existing.request_id != caller.request_id and not self._claims.is_late(existing)
-        if existing.claim and existing.fingerprint == wanted.fingerprint and not theirs:
+        # One that is not late somebody else asked for too.
+        if existing.claim and existing.fingerprint == wanted.fingerprint and self._claims.is_late(existing):
             self._claims.require_free(existing.claim)
-            until = existing.try_until
-            take_over(self._parts, caller, existing, wanted, deadline, existing.origin, until).finish(error)
+            asked = Asked(caller, wanted, existing.origin, existing.try_until)
+            take_over(self._parts, existing, asked, deadline).finish(error)
 
     # -- the key was used before
 
-    def _answer_used_key(
-        self,
-        caller: Caller,
-        existing: Record,
-        wanted: Wanted,
-        deadline: Deadline,
-        origin: Origin,
-        until: datetime | None,
-    ) -> Opened:
+    def _answer_used_key(self, existing: Record, asked: Asked, deadline: Deadline) -> Opened:
         if _failed(existing):
-            if origin == "bus" and existing.request_id == caller.request_id:
+            if asked.origin == "bus" and existing.request_id == asked.caller.request_id:
                 raise ended(existing)  # nobody asks anew: the same message came again
-            return self._take_over(caller, existing, wanted, deadline, origin, until)
-        self._require_same(existing, wanted)
-        if not existing.claim:
+        else:
+            self._require_same(existing, asked.wanted)
+            if not existing.claim:
+                return self._replay(existing)
+            self._claims.require_free(existing.claim)
+        return self._made_by(take_over(self._parts, existing, asked, deadline))
+
+    def _accept_used_key(self, existing: Record, asked: Asked) -> Accepted | Opened:
+        """Raises ``Stale``, having done nothing, where the record is not as it was read."""
+        if _failed(existing):
+            return self._accepted(self._claims.put(self._claims.accepted_again(existing, asked)), again=False)
+        self._require_same(existing, asked.wanted)
+        claim = existing.claim
+        if not claim:
             return self._replay(existing)
-        self._claims.require_free(existing.claim)
-        return self._take_over(caller, existing, wanted, deadline, origin, until)
+        if claim.until <= self._parts.clock():
+            awaited = self._claims.awaited_anew(existing, asked)
+            existing = existing if awaited == existing else self._parts.store.update(awaited)
+        elif not self._claims.outlasts_its_worker(existing):
+            self._claims.require_free(claim)
+        return self._accepted(existing, again=True)
 
     def _require_same(self, existing: Record, wanted: Wanted) -> None:
         """Raises ``IdempotencyKeyReused`` for another request."""
@@ -154,34 +157,17 @@ class Creation:
                 raise ended(record)
         return Opened(record.stream, unseal_credentials(self._parts.vault, record, sealed), replayed=True)
 
-    def _take_over(
-        self,
-        caller: Caller,
-        existing: Record,
-        wanted: Wanted,
-        deadline: Deadline,
-        origin: Origin,
-        until: datetime | None,
-    ) -> Opened:
-        attempt = take_over(self._parts, caller, existing, wanted, deadline, origin, until)
-        return self._made_by(attempt, caller, wanted, deadline)
+    # -- make it, or have it made
 
-    # -- make it
-
-    def _make(self, caller: Caller, record: Record, wanted: Wanted, deadline: Deadline) -> Opened:
-        return self._made_by(Attempt(self._parts, caller, record, wanted, deadline), caller, wanted, deadline)
-
-    def _made_by(self, attempt: Attempt, caller: Caller, wanted: Wanted, deadline: Deadline) -> Opened:
+    def _made_by(self, attempt: Attempt) -> Opened:
         try:
             settled, credentials = attempt.make()
         except Superseded as superseded:
             recorded = superseded.recorded
             if recorded is None or recorded.claim:
                 raise CreationInProgress("Another request with this key took over.", retry_after=1) from None
-            return self._answer_used_key(caller, recorded, wanted, deadline, recorded.origin, None)
+            return self._answer_used_key(recorded, attempt.asked, attempt.deadline)
         return Opened(settled.stream, credentials, replayed=False)
-
-    # -- have it made
 
     def _accepted(self, record: Record, *, again: bool) -> Accepted:
         stream = record.stream

@@ -5,12 +5,12 @@ from contextlib import suppress
 from pydantic import ValidationError
 
 from headwater.attempt import outcome_unknown, take_over
-from headwater.claims import Claims
+from headwater.claims import Asked, Claims
 from headwater.deadline import Deadline
 from headwater.errors import CreationAbandoned, HeadwaterError
 from headwater.ports import Caller, Parts, Stale
 from headwater.records import Claim, Record
-from headwater.requests import CreateRequest, Wanted
+from headwater.requests import CreateRequest, LeaseRequest, Wanted
 from headwater.sealing import unseal_options
 from headwater.settlement import Settlement, Superseded
 from headwater.streams import State
@@ -36,12 +36,12 @@ class Recovery:
             self._tell_unknown(existing, claim)
             return
         caller = Caller(existing.tenant, existing.request_id)
-        wanted = self._asked(existing)
+        wanted = self._wanted(existing)
         if wanted is None:
             self._resume_refusal(caller, existing)
             return
-        until = existing.try_until
-        attempt = take_over(self._parts, caller, existing, wanted, deadline, existing.origin, until)
+        asked = Asked(caller, wanted, existing.origin, existing.try_until)
+        attempt = take_over(self._parts, existing, asked, deadline)
         if self._is_abandoned(existing):
             attempt.finish(self._abandoned(attempt.record))
             return
@@ -80,7 +80,7 @@ class Recovery:
             return  # somebody has taken over
         self._parts.count("AmbiguousCreate")
 
-    def _asked(self, record: Record) -> Wanted | None:
+    def _wanted(self, record: Record) -> Wanted | None:
         """The request of an unsettled record, its secrets unsealed; None where it cannot be read (any more)."""
         if not record.fingerprint:
             return None
@@ -92,5 +92,6 @@ class Recovery:
             name=record.stream.name,
             metadata=record.stream.metadata,
             max_lifetime_seconds=record.max_lifetime_seconds,
+            lease=None if record.lease_managed else LeaseRequest(managed=False),
         )
         return Wanted(common, options, record.fingerprint)

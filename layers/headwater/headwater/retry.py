@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable
 
 from headwater.deadline import Deadline
-from headwater.errors import Effect, ProviderError
+from headwater.errors import Effect, HeadwaterError, ProviderError, ProviderOutcomeUnknown
 
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.25
+SHORTEST_TRY = 0.25
+"""Seconds; a repeat that has less would only make of a clear refusal an answer that did not come."""
 
 
 def with_retries[T](
@@ -24,20 +26,28 @@ def with_retries[T](
     ``repeatable`` says that a second execution is harmless: a read, a delete, a guarded create. Without it only what
     provably had no effect is repeated. A provider's ``retry_after`` is honoured; where it does not fit into the
     deadline the failure is raised as it is. At most ``attempts`` calls. Where any of them may have been carried out, so
-    may the whole: the error that is raised then says so.
+    may the whole: the error that is raised then says so. One that cannot say so becomes a ``ProviderOutcomeUnknown``: a
+    name that is taken may be so by the very resource that an earlier call made.
     """
-    doubtful = False
+    doubt: ProviderError | None = None
     for attempt in range(1, attempts + 1):
         try:
             return call()
         except ProviderError as error:
-            doubtful = doubtful or error.effect is Effect.UNKNOWN
+            doubt = error if error.effect is Effect.UNKNOWN else doubt
             pause = _pause(error, attempt)
             harmless = repeatable or error.effect is Effect.NONE
-            if attempt == attempts or not (error.retryable and harmless) or pause >= deadline.remaining():
-                error.effect = Effect.UNKNOWN if doubtful else Effect.NONE
+            in_time = pause + SHORTEST_TRY < deadline.remaining()
+            if attempt == attempts or not (error.retryable and harmless and in_time):
+                error.effect = Effect.UNKNOWN if doubt else Effect.NONE
                 raise
             sleep(pause)
+        except HeadwaterError as error:
+            if doubt is None:
+                raise
+            told = "An earlier call may have been carried out, and its repetition tells nothing of that"
+            upstream = error.upstream or doubt.upstream
+            raise ProviderOutcomeUnknown(f"{told}: {error.detail}", upstream=upstream) from None
     raise AssertionError("a call either answers or raises")
 
 

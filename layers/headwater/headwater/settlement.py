@@ -5,16 +5,15 @@ from datetime import datetime, timedelta
 from headwater import events
 from headwater.deadline import Deadline
 from headwater.errors import CreationInProgress, HeadwaterError
+from headwater.opening import opened
 from headwater.ports import Caller, Parts, Stale
 from headwater.provider import Resource
 from headwater.records import Credentials, Record
 from headwater.sealing import seal_credentials
-from headwater.streams import Lease, State
+from headwater.streams import State
 
 WRITES = 3
-"""How often a settle is tried that met another transaction, but no other attempt."""
-
-
+"""How often a write is tried that met another transaction."""
 PUNCTUAL = 30
 """Seconds by which a client may come later than it was told before somebody else goes on in its place."""
 
@@ -38,7 +37,7 @@ class Settlement:
         self, caller: Caller, record: Record, resource: Resource, deadline: Deadline
     ) -> tuple[Record, Credentials]:
         """Record the stream, its sealed credentials and its event in one transaction. Raises ``Superseded``."""
-        ours = self._settled(record, resource)
+        ours = opened(self._parts, record, resource)
         credentials = Credentials(ingest=list(resource.ingest), playback=list(resource.playback))
         sealed = self._sealed(record, ours, credentials, deadline)
         event = events.happened(events.StreamCreated, ours.stream, caller.tenant, caller.request_id)
@@ -71,29 +70,9 @@ class Settlement:
             self.released(record, self._parts.clock(), State.PROVISIONING)
             raise
 
-    def _settled(self, record: Record, resource: Resource) -> Record:
-        moment = self._parts.clock()
-        lifetime = record.max_lifetime_seconds or (self._parts.leased_lifetime if resource.lease_seconds else None)
-        stream = record.stream.model_copy(
-            update={
-                "provider_ref": resource.ref,
-                "state": resource.state,
-                "state_reason": resource.state_reason,
-                "provider_status": resource.provider_status,
-                "version": record.stream.version + 1,
-                "updated_at": moment,
-                "expires_at": moment + timedelta(seconds=lifetime) if lifetime else None,
-                "lease": leased(resource, moment),
-                "ingest": [access.public() for access in resource.ingest],
-                "playback": [access.public() for access in resource.playback],
-            }
-        )
-        settled = {"stream": stream, "claim": None, "notes": resource.notes, "request_secrets": None, "ended_at": None}
-        return record.model_copy(update=settled)
-
     def failed(self, caller: Caller, record: Record, error: HeadwaterError) -> HeadwaterError:
         """Record that nothing was made, and announce it; the error to answer with."""
-        moment = self._parts.clock()
+        moment = self._parts.present()
         stream = record.stream.model_copy(
             update={
                 "state": State.FAILED,
@@ -137,11 +116,3 @@ class Settlement:
         claim = record.claim.model_copy(update=update)
         stream = record.stream.model_copy(update={"state": state})
         self._parts.store.update(record.model_copy(update={"claim": claim, "stream": stream}))
-
-
-def leased(resource: Resource, moment: datetime) -> Lease | None:
-    """The lease that a resource came with, counted from ``moment``."""
-    if resource.lease_seconds is None:
-        return None
-    expires_at = moment + timedelta(seconds=resource.lease_seconds)
-    return Lease(ttl_seconds=resource.lease_seconds, expires_at=expires_at, renewed_at=moment)
