@@ -8,6 +8,7 @@ A subclass declares how its provider differs, and it (or its module) supplies th
     options          the simplest valid options
     private_options  options that hold a secret beginning with ``canary-``; None where no option does
     secret           the `FakeSecret` that ``provider_at`` hands to the provider; None where it takes none
+    somebody_else_s  the provider's id of what somebody else made there; only where the provider ``adopts``
 
     class TestCloudflare(ProviderContract):
         creates, reads, removes = "createLiveInput", "getLiveInput", "deleteLiveInput"
@@ -33,10 +34,11 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from headwater.deadline import Deadline
 from headwater.errors import (
+    CapabilityNotSupported,
     Effect,
     GuardSpent,
     HeadwaterError,
@@ -46,7 +48,8 @@ from headwater.errors import (
     ProviderUnavailable,
     Upstream,
 )
-from headwater.provider import AnyProvider, Handle, Options, Order, Resource, Search
+from headwater.provider import AnyProvider, Handle, Options, Order, Resource, Search, Verb
+from headwater.simulcast import NewOutput
 from headwater.streams import Access, State, identify
 from local.door import Call, Door
 from local.faults import Kind
@@ -82,6 +85,16 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.status}-{self.error.__name__}" + (f"-{self.code}" if self.code else "")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that the provider can make: what the order is then, where it differs from the simplest one."""
+
+    operation: str
+    """The door's name of the call that makes it."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = "lobby camera"
 
 
 class FakeSecret[S]:
@@ -129,6 +142,15 @@ class ProviderContract:
     """Whether ``find`` can find what a lost create made."""
     marks: ClassVar[bool] = False
     """Whether what is made bears the marks of its stream and deployment, and can be listed by them."""
+    changing: ClassVar[Mapping[str, Change]] = {}
+    """A change for each thing in a request that the provider can change, by pointer into it."""
+    tells_settings: ClassVar[bool] = False
+    """Whether a read tells how it is set, so that it can be seen whether that is still what was asked for."""
+    rotates: ClassVar[str | None] = None
+    """The door's name of the operation that exchanges the credentials of these options' streams."""
+    adopts: ClassVar[bool] = False
+    """Whether what somebody else made can be taken over and marked."""
+    simulcasts: ClassVar[bool] = False
     hands_out_secrets: ClassVar[bool] = True
     refusals: ClassVar[tuple[Refusal, ...]]
     """Every documented refusal of a create (a 401 and a rate limit too), and a 500."""
@@ -186,6 +208,8 @@ class ProviderContract:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "refusal" in metafunc.fixturenames:
             metafunc.parametrize("refusal", self.refusals, ids=str)
+        if "pointer" in metafunc.fixturenames:
+            metafunc.parametrize("pointer", self.changing)
 
     def settled(self, door: Door) -> None:
         """What was asked for is done."""
@@ -373,6 +397,281 @@ class ProviderContract:
         with pytest.raises(ValidationError) as refused:
             TypeAdapter(provider.options_type).validate_python(asked)
         assert any("no_such_option" in fault["loc"] for fault in refused.value.errors())
+
+    # ---- how it is set, and changed
+
+    def test_what_is_signed_here_is_what_the_provider_offers(self, provider: AnyProvider) -> None:
+        assert all(any(f"{at}/".startswith(f"{one}/") for one in provider.changeable) for at in self.changing)
+        assert not self.rotates or Verb.ROTATE in provider.verbs
+        assert (Verb.ADOPT in provider.verbs) is self.adopts
+        assert (Verb.SIMULCAST in provider.verbs) is self.simulcasts
+        if Verb.REPAIR in provider.verbs:
+            assert self.tells_settings
+            assert provider.changeable
+
+    @applies_if("tells_settings")
+    def test_what_was_just_made_is_as_it_was_asked_for(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = provider.create(order, Deadline(PATIENT))
+        self.settled(door)
+        read = provider.read(handle(order, created), Deadline(PATIENT))
+        assert read
+        assert read.settings
+        assert read.settings.keys() <= provider.settings(order).keys()
+        assert differing(provider.settings(order), read.settings) == []
+        assert CANARY not in json.dumps([dict(read.settings), dict(provider.settings(order))])
+
+    @applies_if("changing")
+    def test_a_change_is_made_at_what_is_there(
+        self, provider: AnyProvider, door: Door, order: Order[Any], pointer: str
+    ) -> None:
+        created, changed = self.made_and_to_be_changed(provider, door, order, pointer)
+        after = provider.change(handle(order, created), changed, frozenset({pointer}), Deadline(PATIENT))
+        assert after
+        assert after.ref == created.ref
+        assert CANARY not in repr(after)
+        assert door.calls(self.changing[pointer].operation)
+        self.expect_to_be_as(provider, door, created, changed)
+
+    @applies_if("changing")
+    def test_a_change_made_twice_comes_to_the_same(
+        self, provider: AnyProvider, door: Door, order: Order[Any], pointer: str
+    ) -> None:
+        created, changed = self.made_and_to_be_changed(provider, door, order, pointer)
+        for _ in range(2):
+            assert provider.change(handle(order, created), changed, frozenset({pointer}), Deadline(PATIENT))
+            self.settled(door)
+        assert len(door.resources()) == 1
+        self.expect_to_be_as(provider, door, created, changed)
+
+    @applies_if("changing")
+    def test_a_change_whose_answer_was_lost_can_be_asked_for_again(
+        self, provider: AnyProvider, door: Door, order: Order[Any], pointer: str
+    ) -> None:
+        created, changed = self.made_and_to_be_changed(provider, door, order, pointer)
+        door.fault("lose_answer", self.changing[pointer].operation, times=ALWAYS)
+        error = failure_of(
+            lambda: provider.change(handle(order, created), changed, frozenset({pointer}), Deadline(BRIEF))
+        )
+        assert error.retryable
+        assert error.effect is Effect.UNKNOWN
+        door.clear_faults()
+        self.settled(door)
+        assert provider.change(handle(order, created), changed, frozenset({pointer}), Deadline(PATIENT))
+        self.expect_to_be_as(provider, door, created, changed)
+
+    @applies_if("changing")
+    def test_what_the_provider_no_longer_has_cannot_be_changed(
+        self, provider: AnyProvider, door: Door, order: Order[Any], pointer: str
+    ) -> None:
+        created, changed = self.made_and_to_be_changed(provider, door, order, pointer)
+        door.reset()
+        assert provider.change(handle(order, created), changed, frozenset({pointer}), Deadline(PATIENT)) is None
+
+    @applies_if("changing")
+    def test_a_change_that_is_refused_is_an_error_and_changes_nothing(
+        self, provider: AnyProvider, door: Door, order: Order[Any], pointer: str
+    ) -> None:
+        created, changed = self.made_and_to_be_changed(provider, door, order, pointer)
+        strike(door, self.changing[pointer].operation, self.rejection("no"))
+        error = failure_of(
+            lambda: provider.change(handle(order, created), changed, frozenset({pointer}), Deadline(BRIEF))
+        )
+        assert type(error) is self.rejection("no").error
+        door.clear_faults()
+        self.expect_to_be_as(provider, door, created, order)
+
+    @applies_if("changing")
+    def test_a_change_that_hangs_ends_with_the_deadline(
+        self, provider: AnyProvider, door: Door, order: Order[Any], pointer: str
+    ) -> None:
+        created, changed = self.made_and_to_be_changed(provider, door, order, pointer)
+        door.fault("hang", self.changing[pointer].operation, times=ALWAYS)
+        with lasting_at_most(BRIEF + self.overrun_seconds):
+            error = failure_of(
+                lambda: provider.change(handle(order, created), changed, frozenset({pointer}), Deadline(BRIEF))
+            )
+        assert error.retryable
+
+    def made_and_to_be_changed(
+        self, provider: AnyProvider, door: Door, order: Order[Any], pointer: str
+    ) -> tuple[Resource, Order[Any]]:
+        """A resource that was made by this order, and the order that it is to be brought to."""
+        created = provider.create(order, Deadline(PATIENT))
+        self.settled(door)
+        change = self.changing[pointer]
+        options = TypeAdapter(provider.options_type).validate_python(dict(change.options))
+        return created, replace(order, options=options, name=change.name)
+
+    def expect_to_be_as(self, provider: AnyProvider, door: Door, created: Resource, order: Order[Any]) -> None:
+        """What is there is what this order asks for, as far as the provider tells."""
+        self.settled(door)
+        read = provider.read(handle(order, created), Deadline(PATIENT))
+        assert read
+        assert differing(provider.settings(order), read.settings) == []
+
+    # ---- what opens it is exchanged
+
+    @applies_if("rotates")
+    def test_rotating_gives_other_secrets_to_the_same_resource(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = provider.create(order, Deadline(PATIENT))
+        self.settled(door)
+        rotated = provider.rotate(handle(order, created), False, Deadline(PATIENT))
+        assert rotated
+        assert rotated.ref == created.ref
+        assert CANARY not in repr(rotated)
+        assert secrets_in(rotated)
+        assert not secrets_in(rotated) & secrets_in(created)
+        assert len(door.calls(self.rotates)) == 1
+        self.expect_to_open_with(provider, rotated, order)
+
+    @applies_if("rotates")
+    def test_a_rotation_whose_answer_is_lost_is_made_again_and_the_last_secrets_count(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = provider.create(order, Deadline(PATIENT))
+        self.settled(door)
+        assert self.rotates
+        door.fault("lose_answer", self.rotates)
+        rotated = provider.rotate(handle(order, created), False, Deadline(PATIENT))
+        assert rotated
+        assert len(door.calls(self.rotates)) == 2
+        self.expect_to_open_with(provider, rotated, order)
+
+    @applies_if("rotates")
+    def test_a_rotation_answered_with_garbage_is_not_taken_for_one(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = provider.create(order, Deadline(PATIENT))
+        self.settled(door)
+        assert self.rotates
+        door.fault("garbage", self.rotates, times=ALWAYS)
+        error = failure_of(lambda: provider.rotate(handle(order, created), False, Deadline(BRIEF)))
+        assert error.retryable
+
+    @applies_if("rotates")
+    def test_a_rotation_that_is_refused_exchanges_nothing(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = provider.create(order, Deadline(PATIENT))
+        self.settled(door)
+        assert self.rotates
+        strike(door, self.rotates, self.rejection("no"))
+        error = failure_of(lambda: provider.rotate(handle(order, created), False, Deadline(BRIEF)))
+        assert type(error) is self.rejection("no").error
+        self.expect_to_open_with(provider, created, order)
+
+    @applies_if("rotates")
+    def test_what_the_provider_no_longer_has_cannot_be_rotated(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = provider.create(order, Deadline(PATIENT))
+        door.reset()
+        assert provider.rotate(handle(order, created), False, Deadline(PATIENT)) is None
+
+    @applies_unless("rotates")
+    def test_where_nothing_can_be_exchanged_nothing_is_called(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = provider.create(order, Deadline(PATIENT))
+        calls = len(door.calls())
+        error = failure_of(lambda: provider.rotate(handle(order, created), True, Deadline(PATIENT)))
+        assert type(error) is CapabilityNotSupported
+        assert len(door.calls()) == calls
+
+    def expect_to_open_with(self, provider: AnyProvider, expected: Resource, order: Order[Any]) -> None:
+        """A read tells these secrets, if it tells any."""
+        read = provider.read(handle(order, expected), Deadline(PATIENT))
+        assert read
+        assert not secrets_in(read) or secrets_in(read) == secrets_in(expected)
+
+    # ---- what somebody else made
+
+    @applies_if("adopts")
+    def test_what_somebody_else_made_can_be_taken_over(
+        self, provider: AnyProvider, door: Door, somebody_else_s: str
+    ) -> None:
+        found = provider.adoptable(somebody_else_s, Deadline(PATIENT))
+        assert found
+        assert (found.stream_id, found.deployment) == (None, None)
+        assert CANARY not in repr(found)
+        adopted = replace(an_order(provider, found.options), name=found.name)
+        its_handle = handle(adopted, found.resource)
+        for _ in range(2):
+            provider.mark(its_handle, adopted, Deadline(PATIENT))
+            self.settled(door)
+        [listed] = provider.marked(OURS, Deadline(PATIENT))
+        assert (listed.ref, listed.stream_id) == (found.resource.ref, adopted.id)
+        self.expect_to_be_as(provider, door, found.resource, adopted)
+        again = provider.adoptable(somebody_else_s, Deadline(PATIENT))
+        assert again
+        assert (again.stream_id, again.deployment) == (adopted.id, OURS)
+        assert (again.options, again.name) == (found.options, found.name)
+
+    @applies_if("adopts")
+    def test_what_was_taken_over_can_be_removed(self, provider: AnyProvider, door: Door, somebody_else_s: str) -> None:
+        found = provider.adoptable(somebody_else_s, Deadline(PATIENT))
+        assert found
+        provider.remove(handle(an_order(provider, found.options), found.resource), Deadline(PATIENT))
+        self.settled(door)
+        assert list(door.resources()) == []
+
+    @applies_if("adopts")
+    def test_what_we_made_tells_whose_it_is(self, provider: AnyProvider, door: Door, order: Order[Any]) -> None:
+        created = provider.create(order, Deadline(PATIENT))
+        self.settled(door)
+        found = provider.adoptable(created.ref, Deadline(PATIENT))
+        assert found
+        assert (found.resource.ref, found.stream_id, found.deployment) == (created.ref, order.id, OURS)
+
+    @applies_if("adopts")
+    def test_what_is_not_there_cannot_be_taken_over(
+        self, provider: AnyProvider, door: Door, somebody_else_s: str
+    ) -> None:
+        door.reset()
+        for ref in (somebody_else_s, "..", ".", "a b", "a/b", "a?b", "", "a" * 1024):
+            assert provider.adoptable(ref, Deadline(PATIENT)) is None
+        assert {call.method for call in door.calls()} <= {"GET", "POST"}
+
+    @applies_if("adopts")
+    def test_a_look_at_somebody_else_s_that_fails_is_the_provider_s_failure(
+        self, provider: AnyProvider, door: Door, somebody_else_s: str
+    ) -> None:
+        door.fault("status", "*", status=503, times=ALWAYS)
+        error = failure_of(lambda: provider.adoptable(somebody_else_s, Deadline(BRIEF)))
+        assert type(error) is ProviderUnavailable
+
+    @applies_unless("adopts")
+    def test_where_nothing_can_be_taken_over_nothing_is_called(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = handle(order, provider.create(order, Deadline(PATIENT)))
+        calls = len(door.calls())
+        for call in (
+            lambda: provider.adoptable(created.ref, Deadline(PATIENT)),
+            lambda: provider.mark(created, order, Deadline(PATIENT)),
+        ):
+            assert type(failure_of(call)) is CapabilityNotSupported
+        assert len(door.calls()) == calls
+
+    @applies_unless("simulcasts")
+    def test_where_nothing_is_sent_on_nothing_is_called(
+        self, provider: AnyProvider, door: Door, order: Order[Any]
+    ) -> None:
+        created = handle(order, provider.create(order, Deadline(PATIENT)))
+        calls = len(door.calls())
+        wanted = NewOutput.model_validate({"url": "rtmp://a.example", "stream_key": "canary-key"})
+        for call in (
+            lambda: provider.outputs(created, Deadline(PATIENT)),
+            lambda: provider.add_output(created, wanted, Deadline(PATIENT)),
+            lambda: provider.switch_output(created, "output", True, Deadline(PATIENT)),
+            lambda: provider.remove_output(created, "output", Deadline(PATIENT)),
+        ):
+            assert type(failure_of(call)) is CapabilityNotSupported
+        assert len(door.calls()) == calls
 
     # ---- the provider says no ----
 
@@ -621,6 +920,17 @@ def handle(order: Order[Any], resource: Resource) -> Handle:
 def reveal_a_secret(accesses: list[Access]) -> bool:
     """Whether a secret of the provider's comes out of the one door for secrets."""
     return CANARY in json.dumps([access.revealed() for access in accesses])
+
+
+def differing(wanted: Mapping[str, JsonValue], found: Mapping[str, JsonValue]) -> list[str]:
+    """What of what was found is not as wanted, sorted."""
+    return sorted(at for at, value in found.items() if at in wanted and wanted[at] != value)
+
+
+def secrets_in(resource: Resource) -> set[str]:
+    """Those that the simulator made, all of which a rotation exchanges."""
+    revealed = [access.revealed() for access in (*resource.ingest, *resource.playback)]
+    return {str(value) for entry in revealed for value in entry.values() if CANARY in str(value)}
 
 
 def strike(door: Door, operation: str, refusal: Refusal, times: int = ALWAYS) -> None:
