@@ -7,7 +7,7 @@ is of the whole value and its ``\\w`` is ASCII. botocore leaves them to the serv
 import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError
 
 from headwater.provider import Options
 
@@ -17,8 +17,13 @@ ID_TAG = "headwater:stream-id"
 DEPLOYMENT_TAG = "headwater:deployment"
 """The tag that says which deployment made it: the only one that may take it for its own."""
 
+MARKS = frozenset({ID_TAG, DEPLOYMENT_TAG})
+
 CALLERS_TAGS = 48
 """The service allows a stream 50 ("TagStream" in the API reference), and two are ours."""
+
+HOT = "HOT"
+"""The storage tier of a stream that was asked for without one."""
 
 MAX_RETENTION_HOURS = 87_600
 """Ten years ("UpdateDataRetention" in the API reference)."""
@@ -108,3 +113,12 @@ class KinesisVideoOptions(Options):
     stream_storage_configuration: StreamStorageConfiguration | None = Field(
         default=None, description="Where the stream's data is kept. Default: the HOT tier."
     )
+
+
+def can_be_asked_for(name: str, value: object) -> bool:
+    """Whether an option may have this value."""
+    try:
+        KinesisVideoOptions.model_validate({name: value})
+    except ValidationError:
+        return False
+    return True

@@ -11,17 +11,22 @@ from headwater import errors
 from headwater.errors import Effect, Fault, ProviderError, Upstream
 from headwater.provider import Order
 from headwater.streams import State
-from provision_kinesis_video.options import DEPLOYMENT_TAG, ID_TAG, KinesisVideoOptions
+from provision_kinesis_video.options import DEPLOYMENT_TAG, HOT, ID_TAG, KinesisVideoOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesisvideo.type_defs import CreateStreamInputTypeDef
 
 PROVIDER = "kinesis-video"
 
+BUSY_SECONDS = 2.0
+"""Between looks at a stream that is on its way to another state: a quarter second would pass the five calls a second
+that a stream allows ("Service quotas" in the developer guide)."""
+
+ACTIVE = "ACTIVE"
 DELETING = "DELETING"
 STATES = {
     "CREATING": State.PROVISIONING,
-    "ACTIVE": State.READY,
+    ACTIVE: State.READY,
     "UPDATING": State.READY,
     DELETING: State.ENDED,
 }
@@ -33,6 +38,7 @@ MEANINGS: dict[str, type[ProviderError]] = {
     "AccountStreamLimitExceededException": errors.ProviderQuotaExceeded,
     "DeviceStreamLimitExceededException": errors.ProviderQuotaExceeded,
     "ResourceInUseException": errors.ProviderConflict,
+    "VersionMismatchException": errors.ProviderConflict,
     "InvalidDeviceException": errors.ProviderRejected,
     "InvalidArgumentException": errors.ProviderRejected,
     "TagsPerResourceExceededLimitException": errors.ProviderRejected,
@@ -40,7 +46,8 @@ MEANINGS: dict[str, type[ProviderError]] = {
     "OptInRequired": errors.ProviderNotEntitled,
     "SubscriptionRequiredException": errors.ProviderNotEntitled,
 }
-"""By exception: the seven of "CreateStream" in the API reference, and an account that has not the service."""
+"""By exception: the seven of "CreateStream" in the API reference, what a change of a stream that was changed meanwhile
+is refused with, and an account that has not the service."""
 
 THROTTLED = frozenset(
     {
@@ -105,6 +112,12 @@ class Info:
     name: str
     status: str
     created_at: datetime | None = None
+    version: str | None = None
+    """Another one after each change but a tag's; a change says of which it is."""
+    device_name: str | None = None
+    media_type: str | None = None
+    kms_key_id: str | None = None
+    retention_hours: int = 0
 
 
 def stream_name(order: Order[KinesisVideoOptions]) -> str:
@@ -112,12 +125,22 @@ def stream_name(order: Order[KinesisVideoOptions]) -> str:
     return order.options.stream_name or f"headwater-{order.id}"
 
 
+def marks_of(order: Order[KinesisVideoOptions]) -> dict[str, str]:
+    """The tags that are ours."""
+    return {ID_TAG: order.id, DEPLOYMENT_TAG: order.deployment}
+
+
+def tags_of(order: Order[KinesisVideoOptions]) -> dict[str, str]:
+    """Those that were asked for, and ours."""
+    return {**(order.options.tags or {}), **marks_of(order)}
+
+
 def creation(order: Order[KinesisVideoOptions]) -> "CreateStreamInputTypeDef":
     """CreateStream's request: what was given, and our marks."""
     asked = order.options
     request: CreateStreamInputTypeDef = {
         "StreamName": stream_name(order),
-        "Tags": {**(asked.tags or {}), ID_TAG: order.id, DEPLOYMENT_TAG: order.deployment},
+        "Tags": tags_of(order),
     }
     if asked.device_name is not None:
         request["DeviceName"] = asked.device_name
@@ -141,9 +164,20 @@ def text(answer: Mapping[str, Any], name: str) -> str | None:
 def info(told: Mapping[str, Any]) -> Info | None:
     """A StreamInfo; None where it lacks what every stream has."""
     arn, name, status = text(told, "StreamARN"), text(told, "StreamName"), text(told, "Status")
-    created_at = told.get("CreationTime")
-    known = created_at if isinstance(created_at, datetime) else None
-    return Info(arn, name, status, known) if arn and name and status else None
+    if not (arn and name and status):
+        return None
+    created_at, hours = told.get("CreationTime"), told.get("DataRetentionInHours")
+    return Info(
+        arn,
+        name,
+        status,
+        created_at if isinstance(created_at, datetime) else None,
+        text(told, "Version"),
+        text(told, "DeviceName"),
+        text(told, "MediaType"),
+        text(told, "KmsKeyId"),
+        hours or 0,
+    )
 
 
 def infos(answer: Mapping[str, Any]) -> list[Info]:
@@ -156,17 +190,26 @@ def state(status: str) -> State:
     return STATES.get(status, State.READY)
 
 
+def tags(answer: Mapping[str, Any]) -> dict[str, str]:
+    """A page of ListTagsForStream."""
+    return {key: value for key, value in (answer.get("Tags") or {}).items() if isinstance(value, str)}
+
+
+def tier(answer: Mapping[str, Any]) -> str:
+    """DescribeStreamStorageConfiguration's; the service's default where it leaves it out."""
+    return text(answer.get("StreamStorageConfiguration") or {}, "DefaultStorageTier") or HOT
+
+
 @dataclass(frozen=True)
 class Marks:
     """What of ours a stream's tags tell; None is not there."""
 
-    stream_id: str | None = None
-    deployment: str | None = None
+    stream_id: str | None
+    deployment: str | None
 
-    def and_of(self, answer: Mapping[str, Any]) -> "Marks":
-        """With what a page of ListTagsForStream tells."""
-        tags = answer.get("Tags") or {}
-        return Marks(self.stream_id or text(tags, ID_TAG), self.deployment or text(tags, DEPLOYMENT_TAG))
+
+def marks(tags: Mapping[str, str]) -> Marks:
+    return Marks(text(tags, ID_TAG), text(tags, DEPLOYMENT_TAG))
 
 
 def is_not_found(refusal: ProviderError) -> bool:
@@ -187,6 +230,18 @@ def refusal(error: boto.ClientError, *, changes: bool) -> ProviderError:
         faults=(TAGS_FAULT,) if code == "TagsPerResourceExceededLimitException" else (),
         upstream=Upstream(PROVIDER, status, code, about.get("RequestId")),
     )
+
+
+def busy(how: str, upstream: Upstream | None = None) -> ProviderError:
+    """What it means that the stream is ``how``: it is looked at again in a while."""
+    return errors.ProviderUnavailable(f"{PROVIDER}: the stream is {how}.", retry_after=BUSY_SECONDS, upstream=upstream)
+
+
+def there[T](found: T | None) -> T:
+    """What was found of a stream. Raises ``ProviderUnavailable`` where it has gone since: the next look tells."""
+    if found is None:
+        raise busy("going")
+    return found
 
 
 def silence(error: boto.BotoCoreError, *, changes: bool) -> ProviderError:

@@ -1,11 +1,13 @@
 """Kinesis Video Streams as a provider, against moto extended, over real HTTP."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from botocore import exceptions as boto
@@ -14,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from headwater.deadline import Deadline
 from headwater.errors import (
+    CapabilityNotSupported,
     Effect,
     NameTaken,
     ProviderConflict,
@@ -26,13 +29,12 @@ from headwater.errors import (
     ProviderUnauthorized,
     ProviderUnavailable,
 )
-from headwater.provider import Handle, Order, Resource, Search
+from headwater.provider import Handle, Order, Resource, Search, Verb
 from headwater.streams import Access, State
 from local.door import Door, serve
 from local.kinesis_video.models import Settings
 from local.kinesis_video.server import kinesis_video
-from provision_kinesis_video import provider as module
-from provision_kinesis_video import wire
+from provision_kinesis_video import search, wire
 from provision_kinesis_video.calls import kinesis_video_client
 from provision_kinesis_video.options import KinesisVideoOptions
 from provision_kinesis_video.provider import KinesisVideo
@@ -41,9 +43,11 @@ from tests.providers.provider_contract import (
     BRIEF,
     OURS,
     PATIENT,
+    Change,
     ProviderContract,
     Refusal,
     an_order,
+    differing,
     failure_of,
     handle,
     lasting_at_most,
@@ -132,10 +136,36 @@ def order(provider: KinesisVideo, options: KinesisVideoOptions) -> Order[Any]:
     return an_order(provider, options)
 
 
+@pytest.fixture
+def console(door: Door, url: str, provider_at: Callable[[str], KinesisVideo]) -> Iterator[Any]:
+    """Somebody else's client."""
+    client = kinesis_video_client(url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def somebody_else_s(console: Any, door: Door) -> str:
+    """The ARN of a stream that is ready."""
+    arn: str = console.create_stream(StreamName="lobby", DeviceName="cam-1", Tags={"site": "north"})["StreamARN"]
+    door.clock.advance(1)
+    return arn
+
+
 class TestKinesisVideo(ProviderContract):
     creates, reads, removes = "CreateStream", "DescribeStream", "DeleteStream"
-    findable = marks = True
+    findable = marks = tells_settings = adopts = True
     hands_out_secrets = False
+    changing: ClassVar = {
+        "/options/device_name": Change("UpdateStream", {"device_name": "cam-2"}),
+        "/options/media_type": Change("UpdateStream", {"media_type": "video/h264"}),
+        "/options/data_retention_in_hours": Change("UpdateDataRetention", {"data_retention_in_hours": 24}),
+        "/options/tags": Change("TagStream", {"tags": {"site": "north"}}),
+        "/options/tags/site": Change("TagStream", {"tags": {"site": "north"}}),
+        "/options/stream_storage_configuration/default_storage_tier": Change(
+            "UpdateStreamStorageConfiguration", {"stream_storage_configuration": {"default_storage_tier": "WARM"}}
+        ),
+    }
     settling_seconds = 1.0
     wait_header = None
     says_how_long_to_wait = False
@@ -263,7 +293,8 @@ def test_endpoints_that_are_noted_are_not_asked_for_again(
     assert first
     door.clear_calls()
     assert provider.read(handle(order, first), Deadline(PATIENT)) == first
-    assert [call.operation for call in door.calls()] == ["DescribeStream"]
+    assert door.calls("DescribeStream")
+    assert door.calls("GetDataEndpoint") == []
 
 
 @pytest.mark.parametrize(
@@ -532,7 +563,7 @@ def test_a_search_keeps_below_the_service_s_quotas(provider: KinesisVideo, door:
 def test_a_search_ends_in_time_with_what_it_has_found(
     provider: KinesisVideo, door: Door, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LISTING_PAUSE", 0.2)
+    monkeypatch.setattr(search, "LISTING_PAUSE", 0.2)
     create_tagged(url, *map(ours, range(20)))
     with lasting_at_most(3):
         found = provider.marked(OURS, Deadline(3))
@@ -614,7 +645,7 @@ def test_a_stream_that_is_still_being_made_cannot_be_removed_yet(
 def test_a_removal_waits_until_the_stream_is_made(
     provider: KinesisVideo, door: Door, order: Order[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(wire, "BUSY_SECONDS", 0.05)
     door.configure(creating_seconds=0.2)
     created = provider.create(order, Deadline(PATIENT))
     provider.remove(handle(order, created), Deadline(PATIENT))
@@ -650,6 +681,882 @@ def test_a_removal_that_hangs_ends_with_the_deadline(provider: KinesisVideo, doo
         error = failure_of(lambda: provider.remove(handle(order, created), Deadline(BRIEF)))
     assert type(error) is ProviderOutcomeUnknown
     assert error.effect is Effect.UNKNOWN
+
+
+# ---- what a stream is set to ----
+
+BARE: dict[str, Any] = {
+    "/options/device_name": None,
+    "/options/media_type": None,
+    "/options/data_retention_in_hours": 0,
+    "/options/tags": {},
+    "/options/stream_storage_configuration/default_storage_tier": "HOT",
+}
+"""A stream's that nothing was asked of."""
+ID_AT, DEPLOYMENT_AT = "/options/tags/headwater:stream-id", "/options/tags/headwater:deployment"
+MORE: Any = {"Operation": "INCREASE_DATA_RETENTION", "DataRetentionChangeInHours": 1}
+WARM: Any = {"StreamStorageConfiguration": {"DefaultStorageTier": "WARM"}}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, door: Door) -> None:
+    """Looks follow each other soon, and so are changes done."""
+    monkeypatch.setattr(wire, "BUSY_SECONDS", 0.05)
+    door.configure(updating_seconds=0.1)
+
+
+def made(provider: KinesisVideo, door: Door, **options: Any) -> tuple[Order[Any], Handle]:
+    """A stream that is ready, whose endpoints are noted; nothing of it is in the log."""
+    order = an_order(provider, KinesisVideoOptions.model_validate(options))
+    created = provider.create(order, Deadline(PATIENT))
+    door.clock.advance(1)
+    ready = provider.read(handle(order, created), Deadline(PATIENT))
+    assert ready
+    door.clear_calls()
+    return order, handle(order, ready)
+
+
+def found_at(provider: KinesisVideo, of: Handle) -> dict[str, Any]:
+    """What a stream is told to be set to."""
+    read = provider.read(of, Deadline(PATIENT))
+    assert read
+    return dict(read.settings)
+
+
+def asking(order: Order[Any], **options: Any) -> Order[Any]:
+    """The order with other options."""
+    return replace(order, options=KinesisVideoOptions.model_validate(order.options.model_dump() | options))
+
+
+def versioned(door: Door) -> list[tuple[str, dict[str, Any]]]:
+    """The calls that changed a stream, without which stream it was and of which version."""
+    changes = [call for call in door.calls() if call.operation.startswith(("Update", "Tag", "Untag"))]
+    common = {"StreamARN", "CurrentVersion"}
+    return [(call.operation, {k: v for k, v in call.body.items() if k not in common}) for call in changes]
+
+
+def retention(door: Door) -> int:
+    [stream] = door.resources()
+    hours: int = stream["DataRetentionInHours"]
+    return hours
+
+
+@pytest.mark.parametrize("options", [{}, FULLEST], ids=["emptiest", "fullest"])
+def test_a_stream_that_nobody_touched_is_set_to_what_was_asked_for(
+    provider: KinesisVideo, door: Door, options: dict[str, Any]
+) -> None:
+    order, of = made(provider, door, **options)
+    assert found_at(provider, of) == provider.settings(order)
+    assert provider.settings(an_order(provider, KinesisVideoOptions())).items() >= BARE.items()
+
+
+def test_a_look_at_a_stream_asks_for_each_of_its_settings_once(provider: KinesisVideo, door: Door) -> None:
+    _, of = made(provider, door)
+    found_at(provider, of)
+    assert [(call.operation, call.body) for call in door.calls()] == [
+        ("DescribeStream", {"StreamARN": of.ref}),
+        ("ListTagsForStream", {"StreamARN": of.ref}),
+        ("DescribeStreamStorageConfiguration", {"StreamARN": of.ref}),
+    ]
+
+
+def version_of(console: Any, of: Handle) -> dict[str, str]:
+    return {"StreamARN": of.ref, "CurrentVersion": console.describe_stream(StreamARN=of.ref)["StreamInfo"]["Version"]}
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "fields"),
+    [
+        (lambda at, of: at.update_stream(**version_of(at, of), DeviceName="x"), ["/options/device_name"]),
+        (lambda at, of: at.update_stream(**version_of(at, of), MediaType="a/b"), ["/options/media_type"]),
+        (
+            lambda at, of: at.update_data_retention(**version_of(at, of), **MORE),
+            ["/options/data_retention_in_hours"],
+        ),
+        (
+            lambda at, of: at.update_stream_storage_configuration(**version_of(at, of), **WARM),
+            ["/options/stream_storage_configuration/default_storage_tier"],
+        ),
+        (lambda at, of: at.tag_stream(StreamARN=of.ref, Tags={"site": "south"}), ["/options/tags"]),
+        (lambda at, of: at.tag_stream(StreamARN=of.ref, Tags={"new": ""}), ["/options/tags"]),
+        (lambda at, of: at.untag_stream(StreamARN=of.ref, TagKeyList=["site"]), ["/options/tags"]),
+        (lambda at, of: at.untag_stream(StreamARN=of.ref, TagKeyList=["headwater:stream-id"]), [ID_AT]),
+        (lambda at, of: at.tag_stream(StreamARN=of.ref, Tags={"headwater:deployment": "other"}), [DEPLOYMENT_AT]),
+        (lambda at, of: at.tag_stream(StreamARN=of.ref, Tags={"aws:cloudformation:stack-id": "s"}), []),
+        (lambda at, of: at.tag_stream(StreamARN=of.ref, Tags={"headwater:other": "reserved"}), []),
+    ],
+)
+def test_what_somebody_else_changes_is_told_by_name_and_repaired(
+    provider: KinesisVideo, door: Door, console: Any, quick: None, by_hand: Callable[..., Any], fields: list[str]
+) -> None:
+    asked = {"tags": {"site": "north"}, "data_retention_in_hours": 5, "device_name": "cam", "media_type": "video/h264"}
+    order, of = made(provider, door, **asked)
+    by_hand(console, of)
+    door.clock.advance(1)
+    assert differing(provider.settings(order), found_at(provider, of)) == fields
+    if fields:
+        assert provider.change(of, order, frozenset(fields), Deadline(PATIENT))
+        door.clock.advance(1)
+        assert differing(provider.settings(order), found_at(provider, of)) == []
+
+
+@pytest.mark.parametrize("status", ["CREATING", "UPDATING"])
+def test_of_a_stream_on_its_way_no_settings_are_told(
+    provider: KinesisVideo, door: Door, console: Any, status: str
+) -> None:
+    order = an_order(provider, KinesisVideoOptions())
+    created = provider.create(order, Deadline(PATIENT))
+    if status == "UPDATING":
+        door.clock.advance(1)
+        console.update_data_retention(**version_of(console, handle(order, created)), **MORE)
+    door.clear_calls()
+    read = provider.read(handle(order, created), Deadline(PATIENT))
+    assert read
+    assert (read.provider_status, read.settings) == (status, {})
+    assert {call.operation for call in door.calls()} <= {"DescribeStream", "GetDataEndpoint"}
+
+
+def test_what_a_description_leaves_out_is_the_service_s_default(provider: KinesisVideo, door: Door) -> None:
+    order, of = made(provider, door)
+    told = {"StreamARN": of.ref, "StreamName": of.notes["stream_name"], "Status": "ACTIVE"}
+    door.fault("status", "DescribeStream", status=200, body={"StreamInfo": told})
+    door.fault("status", "DescribeStreamStorageConfiguration", status=200, body={})
+    assert found_at(provider, of) == provider.settings(order)
+
+
+def test_all_pages_of_tags_are_told_at_less_than_five_calls_a_second(provider: KinesisVideo, door: Door) -> None:
+    tags = {f"key{number}": str(number) for number in range(5)}
+    _, of = made(provider, door, tags=tags)
+    door.configure(tags_per_page=1)
+    assert found_at(provider, of)["/options/tags"] == tags
+    times = [call.at for call in door.calls("ListTagsForStream")]
+    assert len(times) == 7
+    assert min(later - earlier for earlier, later in pairwise(times)) >= 200
+
+
+@pytest.mark.parametrize("exception", ["AccessDeniedException", "NotAuthorizedException"])
+@pytest.mark.parametrize(
+    ("operation", "hidden"),
+    [
+        ("ListTagsForStream", {"/options/tags", ID_AT, DEPLOYMENT_AT}),
+        (
+            "DescribeStreamStorageConfiguration",
+            {"/options/stream_storage_configuration/default_storage_tier"},
+        ),
+    ],
+)
+def test_what_the_role_may_not_see_is_not_told_and_the_rest_is(
+    provider: KinesisVideo, door: Door, exception: str, operation: str, hidden: set[str]
+) -> None:
+    order, of = made(provider, door)
+    strike(door, operation, says(exception, 401, ProviderUnauthorized))
+    wanted = provider.settings(order)
+    assert found_at(provider, of) == {at: value for at, value in wanted.items() if at not in hidden}
+    assert len(door.calls(operation)) == 1
+
+
+def test_settings_that_cannot_be_had_just_now_are_not_passed_over(provider: KinesisVideo, door: Door) -> None:
+    order, of = made(provider, door)
+    door.fault("status", "ListTagsForStream", status=500)
+    door.fault("garbage", "DescribeStreamStorageConfiguration")
+    assert found_at(provider, of) == provider.settings(order)
+    door.fault("status", "ListTagsForStream", status=500, times=ALWAYS)
+    assert type(failure_of(lambda: provider.read(of, Deadline(BRIEF)))) is ProviderUnavailable
+
+
+@pytest.mark.parametrize("operation", ["ListTagsForStream", "DescribeStreamStorageConfiguration"])
+def test_a_stream_that_goes_while_its_settings_are_asked_for_is_gone(
+    provider: KinesisVideo, door: Door, quick: None, operation: str
+) -> None:
+    _, of = made(provider, door)
+    not_found = {"x-amzn-ErrorType": wire.NOT_FOUND}
+    door.fault("status", operation, status=404, headers=not_found)
+    door.fault("status", "DescribeStream", status=404, headers=not_found, after=1)
+    assert provider.read(of, Deadline(PATIENT)) is None
+
+
+def test_what_is_made_or_found_needs_no_settings(provider: KinesisVideo, door: Door) -> None:
+    order, _ = made(provider, door)
+    assert provider.create(order, Deadline(PATIENT)).settings == {}
+    found = provider.find(order, Deadline(PATIENT)).resource
+    assert found
+    assert found.settings == {}
+    assert door.calls("DescribeStreamStorageConfiguration") == []
+
+
+# ---- changing ----
+
+
+@pytest.mark.parametrize(
+    ("options", "changed", "calls"),
+    [
+        (
+            {"device_name": "cam-2"},
+            {"/options/device_name"},
+            [("UpdateStream", {"DeviceName": "cam-2", "MediaType": "video/h264"})],
+        ),
+        (
+            {"media_type": "audio/aac"},
+            {"/options/media_type"},
+            [("UpdateStream", {"DeviceName": "cam-1", "MediaType": "audio/aac"})],
+        ),
+        (
+            {"device_name": "cam-2", "media_type": "audio/aac"},
+            {"/options/device_name", "/options/media_type"},
+            [("UpdateStream", {"DeviceName": "cam-2", "MediaType": "audio/aac"})],
+        ),
+        (
+            {"data_retention_in_hours": 24},
+            {"/options/data_retention_in_hours"},
+            [
+                (
+                    "UpdateDataRetention",
+                    {"Operation": "INCREASE_DATA_RETENTION", "DataRetentionChangeInHours": 14},
+                )
+            ],
+        ),
+        (
+            {"data_retention_in_hours": 9},
+            {"/options/data_retention_in_hours"},
+            [("UpdateDataRetention", {"Operation": "DECREASE_DATA_RETENTION", "DataRetentionChangeInHours": 1})],
+        ),
+        (
+            {"data_retention_in_hours": None},
+            {"/options/data_retention_in_hours"},
+            [("UpdateDataRetention", {"Operation": "DECREASE_DATA_RETENTION", "DataRetentionChangeInHours": 10})],
+        ),
+        (
+            {"data_retention_in_hours": 87_600},
+            {"/options/data_retention_in_hours"},
+            [
+                (
+                    "UpdateDataRetention",
+                    {"Operation": "INCREASE_DATA_RETENTION", "DataRetentionChangeInHours": 87_590},
+                )
+            ],
+        ),
+        (
+            {"stream_storage_configuration": {"default_storage_tier": "WARM"}},
+            {"/options/stream_storage_configuration/default_storage_tier"},
+            [("UpdateStreamStorageConfiguration", WARM)],
+        ),
+        (
+            {"stream_storage_configuration": {"default_storage_tier": "WARM"}},
+            {"/options/stream_storage_configuration"},
+            [("UpdateStreamStorageConfiguration", WARM)],
+        ),
+        ({"tags": {"site": "south"}}, {"/options/tags/site"}, [("TagStream", {"Tags": {"site": "south"}})]),
+        ({"tags": None}, {"/options/tags/site"}, [("UntagStream", {"TagKeyList": ["site"]})]),
+        (
+            {"tags": {"a/b": "new"}},
+            {"/options/tags/site", "/options/tags/a~1b"},
+            [("UntagStream", {"TagKeyList": ["site"]}), ("TagStream", {"Tags": {"a/b": "new"}})],
+        ),
+    ],
+)
+def test_a_change_is_what_is_different_and_nothing_else(
+    provider: KinesisVideo,
+    door: Door,
+    quick: None,
+    options: dict[str, Any],
+    changed: set[str],
+    calls: list[Any],
+) -> None:
+    before = {"device_name": "cam-1", "media_type": "video/h264", "data_retention_in_hours": 10}
+    order, of = made(provider, door, **before, tags={"site": "north"})
+    wanted = asking(order, **options)
+    for _ in range(2):  # carried out twice it comes to the same
+        assert provider.change(of, wanted, frozenset(changed), Deadline(PATIENT))
+    assert versioned(door) == calls
+    door.clock.advance(1)
+    assert found_at(provider, of) == provider.settings(wanted)
+
+
+def everything(provider: KinesisVideo, door: Door) -> tuple[Order[Any], Handle, frozenset[str]]:
+    """A stream of which all is to be changed that can be."""
+    before = {"device_name": "cam-1", "data_retention_in_hours": 10, "tags": {"a": "1", "b": "2"}}
+    order, of = made(provider, door, **before)
+    after = asking(
+        order,
+        device_name="cam-2",
+        media_type="audio/aac",
+        data_retention_in_hours=30,
+        tags={"b": "3", "c": ""},
+        stream_storage_configuration={"default_storage_tier": "WARM"},
+    )
+    return after, of, provider.changeable
+
+
+IN_THIS_ORDER = [
+    ("UntagStream", {"TagKeyList": ["a"]}),
+    ("TagStream", {"Tags": {"b": "3", "c": ""}}),
+    ("UpdateStream", {"DeviceName": "cam-2", "MediaType": "audio/aac"}),
+    ("UpdateDataRetention", {"Operation": "INCREASE_DATA_RETENTION", "DataRetentionChangeInHours": 20}),
+    ("UpdateStreamStorageConfiguration", WARM),
+]
+
+
+def test_everything_is_changed_one_call_after_another_each_of_a_version_just_read(
+    provider: KinesisVideo, door: Door, quick: None
+) -> None:
+    order, of, changed = everything(provider, door)
+    resource = provider.change(of, order, changed, Deadline(PATIENT))
+    assert resource
+    assert (resource.ref, resource.state, resource.notes) == (of.ref, State.READY, of.notes)
+    assert resource.ingest
+    assert versioned(door) == IN_THIS_ORDER
+    versions = [call.body["CurrentVersion"] for call in door.calls() if "CurrentVersion" in call.body]
+    assert len(set(versions)) == 3
+    assert len(door.calls("ListTagsForStream")) == 1
+    assert [call.status for call in door.calls() if call.status != 200] == []
+    door.clock.advance(1)
+    assert found_at(provider, of) == provider.settings(order)
+
+
+def test_a_change_keeps_below_five_calls_a_second_of_each_kind(provider: KinesisVideo, door: Door) -> None:
+    order, of, changed = everything(provider, door)
+    assert provider.change(of, order, changed, Deadline(PATIENT))
+    assert versioned(door) == IN_THIS_ORDER
+    for operation in {call.operation for call in door.calls()}:
+        times = [call.at for call in door.calls(operation)]
+        assert all(later - earlier > 1000 for earlier, later in zip(times, times[4:], strict=False)), operation
+
+
+def test_a_change_can_show_only_when_it_is_done(provider: KinesisVideo, door: Door, quick: None) -> None:
+    """Which of the two ways the service has is not documented."""
+    door.configure(changes_show_when_done=True)
+    order, of, changed = everything(provider, door)
+    assert provider.change(of, order, changed, Deadline(PATIENT))
+    assert versioned(door) == IN_THIS_ORDER
+    assert found_at(provider, of) == provider.settings(order)
+
+
+def test_what_is_not_pointed_at_is_left_as_it_is(provider: KinesisVideo, door: Door, console: Any, quick: None) -> None:
+    """Drift is repaired only when that is asked for."""
+    order, of = made(provider, door, device_name="cam-1", tags={"a": "1"}, data_retention_in_hours=10)
+    console.update_stream(**version_of(console, of), DeviceName="theirs", MediaType="audio/theirs")
+    door.clock.advance(1)
+    console.update_stream_storage_configuration(**version_of(console, of), **WARM)
+    console.tag_stream(StreamARN=of.ref, Tags={"theirs": "yes", "headwater:deployment": "theirs"})
+    door.clock.advance(1)
+    changed = frozenset({"/options/data_retention_in_hours", "/options/tags/b"})
+    wanted = asking(order, data_retention_in_hours=11, tags={"a": "1", "b": "2"})
+    assert provider.change(of, wanted, changed, Deadline(PATIENT))
+    assert provider.change(of, asking(order, media_type="a/b"), frozenset({"/options/media_type"}), Deadline(PATIENT))
+    [stream] = door.resources()
+    assert (stream["DeviceName"], stream["MediaType"]) == ("theirs", "a/b")
+    assert (stream["DataRetentionInHours"], stream["DefaultStorageTier"]) == (11, "WARM")
+    own = {"headwater:stream-id": order.id, "headwater:deployment": "theirs"}
+    assert stream["Tags"] == {"a": "1", "b": "2", "theirs": "yes"} | own
+
+
+def test_all_tags_are_brought_to_what_was_asked_for_but_those_that_nobody_can_ask_for(
+    provider: KinesisVideo, door: Door, console: Any
+) -> None:
+    order, of = made(provider, door, tags={"a": "1", "b": "2"})
+    reserved = {"aws:stack": "s", "AWS:Other": "s", "headwater:other": "o"}
+    console.tag_stream(StreamARN=of.ref, Tags={"a": "theirs", "theirs": "yes", **reserved})
+    console.untag_stream(StreamARN=of.ref, TagKeyList=["b", "headwater:deployment", "headwater:stream-id"])
+    assert provider.change(of, order, frozenset({"/options/tags"}), Deadline(PATIENT))
+    [stream] = door.resources()
+    own = {"headwater:stream-id": order.id, "headwater:deployment": OURS}
+    assert stream["Tags"] == {"a": "1", "b": "2"} | own | reserved
+
+
+def test_as_many_tags_as_there_can_be_are_exchanged_for_as_many(provider: KinesisVideo, door: Door) -> None:
+    order, of = made(provider, door, tags={f"old{number}": "" for number in range(48)})
+    wanted = asking(order, tags={f"new{number}": "" for number in range(48)})
+    assert provider.change(of, wanted, frozenset({"/options/tags"}), Deadline(PATIENT))
+    assert found_at(provider, of) == provider.settings(wanted)
+
+
+@pytest.mark.parametrize("named", [{"device_name"}, {"media_type"}, {"device_name", "media_type"}])
+def test_what_cannot_be_taken_away_is_refused_with_nothing_called(
+    provider: KinesisVideo, door: Door, named: set[str]
+) -> None:
+    order, of = made(provider, door, device_name="cam-1", media_type="video/h264")
+    wanted = asking(order, tags={"a": "1"}, **dict.fromkeys(named))
+    changed = frozenset({"/options/tags/a", *(f"/options/{name}" for name in named)})
+    with pytest.raises(CapabilityNotSupported) as refused:
+        provider.change(of, wanted, changed, Deadline(PATIENT))
+    assert [fault.pointer for fault in refused.value.faults] == [f"/options/{name}" for name in sorted(named)]
+    assert door.calls() == []
+
+
+def test_what_can_be_changed_is_said_beforehand(provider: KinesisVideo) -> None:
+    fixed = {"/options/stream_name", "/options/kms_key_id"}
+    assert provider.changeable == {f"/options/{name}" for name in KinesisVideoOptions.model_fields} - fixed
+    assert {Verb.UPDATE, Verb.REPAIR, Verb.ADOPT} <= provider.verbs
+    assert not {Verb.KEEPALIVE, Verb.ROTATE, Verb.SIMULCAST} & provider.verbs
+    assert provider.look_seconds == 6 * 3600
+
+
+# ---- a change whose answer is lost, late or refused
+
+LOST: list[dict[str, Any]] = [
+    {"kind": "lose_answer"},
+    {"kind": "garbage"},
+    {"kind": "hang", "carry_out": True},
+    {"kind": "hang"},
+    {"kind": "refuse"},
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 503},
+]
+
+
+@pytest.fixture
+def impatient(url: str, provider_at: Callable[[str], KinesisVideo]) -> Iterator[KinesisVideo]:
+    """It waits a fifth of a second for each answer."""
+    client = kinesis_video_client(url, answer_seconds=0.2)
+    yield KinesisVideo(client)
+    client.close()
+
+
+@pytest.mark.parametrize("fault", LOST, ids=str)
+@pytest.mark.parametrize("show_when_done", [False, True])
+@pytest.mark.parametrize(("before", "after"), [(10, 34), (10, 3)])
+def test_a_retention_is_never_changed_twice(
+    impatient: KinesisVideo, door: Door, quick: None, fault: Any, show_when_done: bool, before: int, after: int
+) -> None:
+    door.configure(changes_show_when_done=show_when_done)
+    order, of = made(impatient, door, data_retention_in_hours=before)
+    door.fault(operation="UpdateDataRetention", **fault)
+    wanted = asking(order, data_retention_in_hours=after)
+    assert impatient.change(of, wanted, frozenset({"/options/data_retention_in_hours"}), Deadline(PATIENT))
+    door.clock.advance(1)
+    assert retention(door) == after
+    carried_out = [call for call in door.calls("UpdateDataRetention") if call.carried_out and call.status != 400]
+    assert len(carried_out) == 1
+
+
+@pytest.mark.parametrize("fault", LOST, ids=str)
+@pytest.mark.parametrize("operation", [operation for operation, _ in IN_THIS_ORDER])
+def test_a_lost_answer_to_any_call_of_a_change_is_found_out_about(
+    impatient: KinesisVideo, door: Door, quick: None, fault: Any, operation: str
+) -> None:
+    order, of, changed = everything(impatient, door)
+    door.fault(operation=operation, **fault)
+    assert impatient.change(of, order, changed, Deadline(PATIENT))
+    door.clock.advance(1)
+    assert found_at(impatient, of) == impatient.settings(order)
+
+
+def test_a_call_that_lands_after_the_next_one_changes_nothing(impatient: KinesisVideo, door: Door, quick: None) -> None:
+    """It was given up, and nothing had come of it when the stream was looked at again."""
+    door.configure(updating_seconds=0)
+    order, of = made(impatient, door, data_retention_in_hours=10)
+    door.fault("slow", "UpdateDataRetention", seconds=0.6)
+    wanted = asking(order, data_retention_in_hours=34)
+    assert impatient.change(of, wanted, frozenset({"/options/data_retention_in_hours"}), Deadline(PATIENT))
+    until(lambda: all(call.carried_out for call in door.calls("UpdateDataRetention")))
+    until(lambda: all(call.status for call in door.calls("UpdateDataRetention")))
+    late, timely = door.calls("UpdateDataRetention")
+    assert (late.status, timely.status) == (400, 200)
+    assert late.body == timely.body
+    assert retention(door) == 34
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for it, ten seconds at most."""
+    give_up_at = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+def test_a_change_that_is_asked_for_again_after_its_answer_was_lost_for_good_doubles_nothing(
+    impatient: KinesisVideo, door: Door, quick: None
+) -> None:
+    order, of = made(impatient, door, data_retention_in_hours=10)
+    wanted, changed = asking(order, data_retention_in_hours=34), frozenset({"/options/data_retention_in_hours"})
+    door.fault("hang", "UpdateDataRetention", carry_out=True)
+    door.fault("status", "DescribeStream", status=500, after=1, times=ALWAYS)
+    error = failure_of(lambda: impatient.change(of, wanted, changed, Deadline(BRIEF)))
+    assert (error.effect, error.retryable) == (Effect.UNKNOWN, True)
+    door.clear_faults()
+    assert impatient.change(of, wanted, changed, Deadline(PATIENT))
+    door.clock.advance(1)
+    assert retention(door) == 34
+
+
+def test_a_version_that_is_no_longer_the_stream_s_is_read_again_and_the_difference_with_it(
+    provider: KinesisVideo, door: Door, console: Any, quick: None
+) -> None:
+    order, of = made(provider, door, data_retention_in_hours=10)
+    stale = console.describe_stream(StreamARN=of.ref)["StreamInfo"]
+    stale["CreationTime"] = stale["CreationTime"].timestamp()
+    console.update_data_retention(**version_of(console, of), **MORE)
+    door.clock.advance(1)
+    door.clear_calls()
+    door.fault("status", "DescribeStream", status=200, body={"StreamInfo": stale})
+    wanted = asking(order, data_retention_in_hours=34)
+    assert provider.change(of, wanted, frozenset({"/options/data_retention_in_hours"}), Deadline(PATIENT))
+    calls = door.calls("UpdateDataRetention")
+    assert [(call.status, call.body["DataRetentionChangeInHours"]) for call in calls] == [(400, 24), (200, 23)]
+    assert retention(door) == 34
+
+
+def test_two_changes_at_once_come_to_one_of_them(provider: KinesisVideo, door: Door, quick: None) -> None:
+    order, of = made(provider, door, data_retention_in_hours=10)
+    hours, changed = [20, 30, 40], frozenset({"/options/data_retention_in_hours"})
+    with ThreadPoolExecutor(len(hours)) as pool:
+        changes = [
+            pool.submit(provider.change, of, asking(order, data_retention_in_hours=each), changed, Deadline(PATIENT))
+            for each in hours
+        ]
+        assert all(change.result() for change in changes)
+    assert retention(door) in hours
+
+
+@pytest.mark.parametrize(
+    "exception", ["ResourceInUseException", "VersionMismatchException", "ClientLimitExceededException"]
+)
+def test_what_is_in_use_or_of_another_version_or_throttled_is_tried_again(
+    provider: KinesisVideo, door: Door, quick: None, exception: str
+) -> None:
+    order, of, changed = everything(provider, door)
+    for operation in ("UpdateStream", "UpdateDataRetention", "UpdateStreamStorageConfiguration"):
+        strike(door, operation, says(exception, 400, ProviderConflict), times=2)
+    assert provider.change(of, order, changed, Deadline(PATIENT))
+    door.clock.advance(1)
+    assert found_at(provider, of) == provider.settings(order)
+
+
+@pytest.mark.parametrize("status", ["CREATING", "UPDATING"])
+def test_a_stream_on_its_way_is_waited_for(
+    provider: KinesisVideo, door: Door, console: Any, quick: None, status: str
+) -> None:
+    door.configure(creating_seconds=0.3, updating_seconds=0.3)
+    order = an_order(provider, KinesisVideoOptions())
+    of = handle(order, provider.create(order, Deadline(PATIENT)))
+    if status == "UPDATING":
+        door.clock.advance(1)
+        console.update_stream(**version_of(console, of), DeviceName="theirs")
+    wanted = asking(order, data_retention_in_hours=34)
+    assert provider.change(of, wanted, frozenset({"/options/data_retention_in_hours"}), Deadline(PATIENT))
+    assert [call.status for call in door.calls("UpdateDataRetention")] == [200]
+    assert retention(door) == 34
+
+
+def test_a_stream_that_stays_busy_is_told_to_come_back_to(provider: KinesisVideo, door: Door, console: Any) -> None:
+    order, of = made(provider, door)
+    door.configure(updating_seconds=60)
+    console.update_data_retention(**version_of(console, of), **MORE)
+    wanted = asking(order, data_retention_in_hours=34)
+    with lasting_at_most(BRIEF):
+        error = failure_of(
+            lambda: provider.change(of, wanted, frozenset({"/options/data_retention_in_hours"}), Deadline(BRIEF))
+        )
+    assert type(error) is ProviderUnavailable
+    assert (error.retry_after, error.effect) == (2, Effect.NONE)
+    assert versioned(door)[1:] == []
+
+
+def test_a_change_that_is_half_done_when_time_runs_out_says_so_and_is_finished_later(
+    provider: KinesisVideo, door: Door
+) -> None:
+    door.configure(updating_seconds=60)
+    order, of, changed = everything(provider, door)
+    error = failure_of(lambda: provider.change(of, order, changed, Deadline(BRIEF)))
+    assert type(error) is ProviderUnavailable
+    assert (error.retry_after, error.effect) == (2, Effect.UNKNOWN)
+    assert versioned(door) == IN_THIS_ORDER[:3]
+    door.configure(updating_seconds=0.1)
+    door.clock.advance(60)
+    assert provider.change(of, order, changed, Deadline(PATIENT))
+    assert versioned(door) == IN_THIS_ORDER
+
+
+def test_a_conflict_that_lasts_is_told_with_what_the_service_said(
+    provider: KinesisVideo, door: Door, quick: None
+) -> None:
+    order, of = made(provider, door)
+    strike(door, "UpdateDataRetention", says("VersionMismatchException", 400, ProviderConflict))
+    wanted = asking(order, data_retention_in_hours=34)
+    error = failure_of(
+        lambda: provider.change(of, wanted, frozenset({"/options/data_retention_in_hours"}), Deadline(BRIEF))
+    )
+    assert (error.effect, error.upstream.code) == (Effect.NONE, "VersionMismatchException")
+    assert type(error) is ProviderUnavailable
+
+
+@pytest.mark.parametrize(
+    ("operation", "exception", "meaning", "effect"),
+    [
+        ("UntagStream", "InvalidArgumentException", ProviderRejected, Effect.NONE),
+        ("UpdateStream", "InvalidArgumentException", ProviderRejected, Effect.UNKNOWN),
+        ("TagStream", "TagsPerResourceExceededLimitException", ProviderRejected, Effect.UNKNOWN),
+    ],
+)
+def test_a_refusal_says_whether_something_was_changed_before(
+    provider: KinesisVideo, door: Door, operation: str, exception: str, meaning: Any, effect: Effect
+) -> None:
+    order, of, changed = everything(provider, door)
+    strike(door, operation, says(exception, 400, meaning))
+    error = failure_of(lambda: provider.change(of, order, changed, Deadline(PATIENT)))
+    assert type(error) is meaning
+    assert (error.effect, error.upstream.code) == (effect, exception)
+    assert len(door.calls(operation)) == 1
+
+
+def test_a_role_that_may_not_change_is_the_operator_s_matter(provider: KinesisVideo, door: Door) -> None:
+    order, of, changed = everything(provider, door)
+    strike(door, "UntagStream", says("AccessDeniedException", 401, ProviderUnauthorized))
+    assert type(failure_of(lambda: provider.change(of, order, changed, Deadline(PATIENT)))) is ProviderUnauthorized
+
+
+def test_a_description_without_a_version_changes_nothing(provider: KinesisVideo, door: Door, quick: None) -> None:
+    order, of = made(provider, door)
+    told = {"StreamARN": of.ref, "StreamName": of.notes["stream_name"], "Status": "ACTIVE"}
+    door.fault("status", "DescribeStream", status=200, body={"StreamInfo": told}, times=ALWAYS)
+    wanted, changed = asking(order, data_retention_in_hours=34), frozenset({"/options/data_retention_in_hours"})
+    error = failure_of(lambda: provider.change(of, wanted, changed, Deadline(BRIEF)))
+    assert error.effect is Effect.NONE
+    assert type(error) is ProviderUnavailable
+    assert versioned(door) == []
+
+
+@pytest.mark.parametrize("going", ["never there", "gone", "deleting"])
+def test_a_stream_that_is_gone_or_going_is_not_changed(
+    provider: KinesisVideo, door: Door, console: Any, going: str
+) -> None:
+    order, of, changed = everything(provider, door)
+    if going == "never there":
+        of = Handle(of.id, of.ref + "0", {})
+    else:
+        console.delete_stream(StreamARN=of.ref)
+        door.clock.advance(1 if going == "gone" else 0)
+    assert provider.change(of, order, changed, Deadline(PATIENT)) is None
+    assert versioned(door) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "pointer"),
+    [
+        ("ListTagsForStream", "/options/tags"),
+        ("UntagStream", "/options/tags/a"),
+        ("TagStream", "/options/tags/b"),
+        ("UpdateStream", "/options/media_type"),
+        ("UpdateDataRetention", "/options/data_retention_in_hours"),
+        ("UpdateStreamStorageConfiguration", "/options/stream_storage_configuration"),
+        ("DescribeStreamStorageConfiguration", "/options/stream_storage_configuration"),
+    ],
+)
+def test_a_stream_that_goes_during_a_change_is_gone(
+    provider: KinesisVideo, door: Door, quick: None, operation: str, pointer: str
+) -> None:
+    order, of, _ = everything(provider, door)
+    not_found = {"x-amzn-ErrorType": wire.NOT_FOUND}
+    door.fault("status", operation, status=404, headers=not_found)
+    door.fault("status", "DescribeStream", status=404, headers=not_found, after=1, times=ALWAYS)
+    assert provider.change(of, order, frozenset({pointer}), Deadline(PATIENT)) is None
+    assert [call.status for call in door.calls(operation)][:1] == [404]
+    assert [call for call in versioned(door) if call[0] != operation] == []
+
+
+# ---- adopting ----
+
+
+def test_what_somebody_else_made_is_found_by_arn_and_by_name_and_told_as_it_would_be_asked_for(
+    provider: KinesisVideo, door: Door, console: Any
+) -> None:
+    options: dict[str, Any] = FULLEST | {"kms_key_id": "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"}
+    arn = console.create_stream(
+        StreamName=options["stream_name"],
+        DeviceName=options["device_name"],
+        MediaType=options["media_type"],
+        KmsKeyId=options["kms_key_id"],
+        DataRetentionInHours=options["data_retention_in_hours"],
+        Tags=options["tags"],
+        **WARM,
+    )["StreamARN"]
+    door.clock.advance(1)
+    door.configure(tags_per_page=1)
+    for ref in (arn, options["stream_name"]):
+        found = provider.adoptable(ref, Deadline(PATIENT))
+        assert found
+        assert found.options == KinesisVideoOptions.model_validate(options)
+        assert (found.name, found.stream_id, found.deployment) == (None, None, None)
+        assert (found.resource.ref, found.resource.state) == (arn, State.READY)
+        assert found.resource.ingest
+        assert found.resource.notes.items() >= {"arn": arn, "stream_name": options["stream_name"]}.items()
+
+
+def test_of_a_stream_that_nothing_was_asked_of_only_the_name_is_told(
+    provider: KinesisVideo, door: Door, console: Any
+) -> None:
+    console.create_stream(StreamName="lobby")
+    found = provider.adoptable("lobby", Deadline(PATIENT))
+    assert found
+    assert found.options.model_dump(exclude_unset=True) == {"stream_name": "lobby"}
+    assert found.resource.state is State.PROVISIONING
+
+
+def test_what_is_adopted_has_not_drifted_once_it_is_marked(provider: KinesisVideo, door: Door, console: Any) -> None:
+    tags = {"site": "north", "aws:stack": "s", "headwater:other": "reserved"}
+    arn = console.create_stream(StreamName="lobby", DataRetentionInHours=3, Tags=tags, **WARM)["StreamARN"]
+    door.clock.advance(1)
+    found = provider.adoptable(arn, Deadline(PATIENT))
+    assert found
+    assert found.options.tags == {"site": "north"}
+    order = an_order(provider, found.options)
+    of = handle(order, found.resource)
+    assert differing(provider.settings(order), found_at(provider, of)) == sorted([ID_AT, DEPLOYMENT_AT])
+    for _ in range(2):
+        provider.mark(of, order, Deadline(PATIENT))
+    assert differing(provider.settings(order), found_at(provider, of)) == []
+    marked = provider.adoptable(arn, Deadline(PATIENT))
+    assert marked
+    assert (marked.stream_id, marked.deployment) == (order.id, OURS)
+    assert marked.options == found.options
+    [stream] = door.resources()
+    own = {"headwater:stream-id": order.id, "headwater:deployment": OURS}
+    assert stream["Tags"] == tags | own
+    assert [call.body for call in door.calls("TagStream")] == [{"StreamARN": arn, "Tags": own}] * 2
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "refuse"])
+def test_marks_whose_answer_is_lost_are_put_on_again(provider: KinesisVideo, door: Door, kind: Any) -> None:
+    order, of = made(provider, door)
+    door.fault(kind, "TagStream")
+    provider.mark(of, order, Deadline(PATIENT))
+    assert len(door.calls("TagStream")) == 2
+
+
+def test_what_cannot_be_marked_is_said(provider: KinesisVideo, door: Door) -> None:
+    order, of = made(provider, door)
+    gone = Handle(of.id, of.ref + "0", {})
+    assert type(failure_of(lambda: provider.mark(gone, order, Deadline(BRIEF)))) is ProviderRejected
+
+
+@pytest.mark.parametrize("tags", [48, 49, 50])
+def test_a_stream_whose_tags_leave_no_room_for_ours_is_refused_before_it_is_recorded(
+    provider: KinesisVideo, door: Door, console: Any, tags: int
+) -> None:
+    arn = console.create_stream(StreamName="lobby", Tags={f"key{number}": "" for number in range(tags)})["StreamARN"]
+    if tags == 48:
+        found = provider.adoptable(arn, Deadline(PATIENT))
+        assert found
+        provider.mark(
+            handle(an_order(provider, found.options), found.resource),
+            an_order(provider, found.options),
+            Deadline(PATIENT),
+        )
+        assert provider.adoptable(arn, Deadline(PATIENT))
+        return
+    error = failure_of(lambda: provider.adoptable(arn, Deadline(PATIENT)))
+    assert type(error) is ProviderRejected
+    assert [fault.pointer for fault in error.faults] == ["/provider_ref"]
+
+
+ELSEWHERE = "arn:aws:kinesisvideo:us-east-1:222222222222:stream/lobby/1600000000000"
+
+
+def test_what_is_not_there_or_going_cannot_be_adopted(provider: KinesisVideo, door: Door, console: Any) -> None:
+    arn = console.create_stream(StreamName="lobby")["StreamARN"]
+    door.clock.advance(1)
+    console.delete_stream(StreamARN=arn)
+    for ref in ("lobby", arn, "nowhere", ELSEWHERE):
+        assert provider.adoptable(ref, Deadline(PATIENT)) is None
+
+
+def test_an_arn_of_another_account_is_refused_by_the_service(provider: KinesisVideo, door: Door) -> None:
+    strike(door, "DescribeStream", says("AccessDeniedException", 401, ProviderUnauthorized))
+    assert type(failure_of(lambda: provider.adoptable(ELSEWHERE, Deadline(PATIENT)))) is ProviderUnauthorized
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "",
+        "two words",
+        "lobby\n",
+        "straße",
+        "x" * 257,
+        "arn:aws:kinesisvideo",
+        "arn:aws:s3:::bucket",
+        ELSEWHERE.replace("stream/", "channel/"),
+        ELSEWHERE + "x",
+        ELSEWHERE + "\n",
+        ELSEWHERE.replace("lobby", "x" * 1000),
+        ELSEWHERE.replace("222222222222", "٢٢٢"),
+    ],
+)
+def test_what_can_be_neither_an_arn_nor_a_name_is_not_asked_about(provider: KinesisVideo, door: Door, ref: str) -> None:
+    assert provider.adoptable(ref, Deadline(PATIENT)) is None
+    assert door.calls() == []
+
+
+@pytest.mark.parametrize("operation", ["ListTagsForStream", "DescribeStreamStorageConfiguration"])
+def test_a_stream_of_which_the_role_may_not_see_everything_is_not_adopted(
+    provider: KinesisVideo, door: Door, console: Any, operation: str
+) -> None:
+    """Its marks, or what it costs, would not be known."""
+    console.create_stream(StreamName="lobby")
+    strike(door, operation, says("AccessDeniedException", 401, ProviderUnauthorized))
+    assert type(failure_of(lambda: provider.adoptable("lobby", Deadline(PATIENT)))) is ProviderUnauthorized
+
+
+@pytest.mark.parametrize("operation", ["ListTagsForStream", "DescribeStreamStorageConfiguration", "GetDataEndpoint"])
+def test_a_stream_that_goes_while_it_is_looked_at_is_not_adopted(
+    provider: KinesisVideo, door: Door, console: Any, quick: None, operation: str
+) -> None:
+    console.create_stream(StreamName="lobby")
+    door.clock.advance(1)
+    not_found = {"x-amzn-ErrorType": wire.NOT_FOUND}
+    door.fault("status", operation, status=404, headers=not_found)
+    door.fault("status", "DescribeStream", status=404, headers=not_found, after=1)
+    assert provider.adoptable("lobby", Deadline(PATIENT)) is None
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "garbage"])
+@pytest.mark.parametrize(
+    "operation", ["DescribeStream", "ListTagsForStream", "DescribeStreamStorageConfiguration", "GetDataEndpoint"]
+)
+def test_a_look_at_what_may_be_adopted_is_repeated(
+    provider: KinesisVideo, door: Door, console: Any, kind: Any, operation: str
+) -> None:
+    console.create_stream(StreamName="lobby", Tags={"headwater:stream-id": "str_x"})
+    door.clock.advance(1)
+    door.fault(kind, operation)
+    found = provider.adoptable("lobby", Deadline(PATIENT))
+    assert found
+    assert found.stream_id == "str_x"
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (None, None),
+        ("alias/aws/kinesisvideo", None),
+        ("arn:aws:kms:eu-central-1:123456789012:alias/aws/kinesisvideo", None),
+        ("alias/ours", "alias/ours"),
+        ("arn:aws:kms:eu-central-1:123456789012:key/1234", "arn:aws:kms:eu-central-1:123456789012:key/1234"),
+    ],
+)
+def test_the_service_s_own_key_is_nothing_to_ask_for(
+    provider: KinesisVideo, door: Door, console: Any, key: str | None, told: str | None
+) -> None:
+    asked: Any = {"KmsKeyId": key} if key else {}
+    console.create_stream(StreamName="lobby", **asked)
+    found = provider.adoptable("lobby", Deadline(PATIENT))
+    assert found
+    assert found.options.kms_key_id == told
+
+
+def test_a_tier_that_is_not_known_here_is_left_out_and_then_told_as_drift(
+    provider: KinesisVideo, door: Door, console: Any
+) -> None:
+    arn = console.create_stream(StreamName="lobby")["StreamARN"]
+    door.clock.advance(1)
+    cold = {"StreamStorageConfiguration": {"DefaultStorageTier": "COLD"}}
+    door.fault("status", "DescribeStreamStorageConfiguration", status=200, body=cold, times=2)
+    found = provider.adoptable(arn, Deadline(PATIENT))
+    assert found
+    assert found.options.stream_storage_configuration is None
+    order = an_order(provider, found.options)
+    fields = differing(provider.settings(order), found_at(provider, handle(order, found.resource)))
+    assert "/options/stream_storage_configuration/default_storage_tier" in fields
 
 
 # ---- the client ----
