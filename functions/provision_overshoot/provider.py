@@ -1,19 +1,29 @@
 """Overshoot in our words: two generations of its API behind one provider."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, override
 
 from pydantic import JsonValue, SecretStr
 
 from headwater.deadline import Deadline
-from headwater.errors import ProviderOutcomeUnknown, ProviderRejected, ProviderUnavailable, Upstream
+from headwater.errors import (
+    CapabilityNotSupported,
+    Effect,
+    ProviderOutcomeUnknown,
+    ProviderRejected,
+    ProviderUnavailable,
+    Upstream,
+)
 from headwater.http import Answer, Explanation, ProviderClient
-from headwater.provider import Handle, Marked, Options, Order, Removal, Resource, Search, Verb
+from headwater.provider import EVERYWHERE, Handle, Options, Order, Provider, Removal, Resource, Verb
 from provision_overshoot import wire_v02, wire_v1beta
 from provision_overshoot.options import V02, V1BETA, OvershootOptions, V02Options, V1betaOptions
 from provision_overshoot.wire import OvershootSecret, holds_secrets, stream_path
 
 NAME = "overshoot"
+
+PROMPT = "/options/inference/prompt"
+"""What can be changed, in v0.2 alone: v1beta is asked with each question."""
 
 
 class Wire[O: Options](Protocol):
@@ -39,6 +49,9 @@ class Wire[O: Options](Protocol):
 
     def renewed(self, answer: Answer, handle: Handle) -> Resource | None:
         """The stream with its lease renewed; None where the answer cannot be understood."""
+
+    def has_token(self, handle: Handle) -> bool:
+        """Whether a keepalive brings a token, as far as that is known."""
 
     def explain(self, answer: Answer) -> Explanation:
         """What a refusal says."""
@@ -70,33 +83,52 @@ class Generation[O: Options]:
 
     def read(self, handle: Handle, deadline: Deadline) -> Resource | None:
         answer = self._ask("GET", self._wire.status_path(handle.ref), handle, deadline)
-        return _understood(self._wire.found(answer, handle), answer) if answer else None
+        return _understood(self._wire.found(answer, handle), answer, Effect.NONE) if answer else None
 
     def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:
         answer = self._ask("POST", stream_path(handle.ref, "keepalive"), handle, deadline)
         return _understood(self._wire.renewed(answer, handle), answer) if answer else None
 
+    def rotate(self, handle: Handle, deadline: Deadline) -> Resource | None:
+        """By a keepalive. Raises ``CapabilityNotSupported`` where that brings no token; if it is known, without one."""
+        if self._wire.has_token(handle):
+            renewed = self.renew(handle, deadline)
+            if renewed is None or renewed.ingest:
+                return renewed
+        raise CapabilityNotSupported(f"{NAME}: this stream has no token, as nobody publishes to a room of {NAME}'s.")
+
     def remove(self, handle: Handle, deadline: Deadline) -> Removal:
         self._ask("DELETE", stream_path(handle.ref), handle, deadline)
         return Removal()
 
-    def _ask(self, method: str, path: str, handle: Handle, deadline: Deadline) -> Answer | None:
+    def _ask(self, method: str, path: str, handle: Handle, deadline: Deadline, json: JsonValue = None) -> Answer | None:
         """The answer about a stream; None where the provider does not have it."""
+        headers = self._wire.headers(handle)
         try:
-            return self._client.call(method, path, deadline, repeatable=True, headers=self._wire.headers(handle))
+            return self._client.call(method, path, deadline, repeatable=True, json=json, headers=headers)
         except ProviderRejected as error:
             if error.upstream and error.upstream.status == 404:
                 return None
             raise
 
 
-def _understood(resource: Resource | None, answer: Answer) -> Resource:
+class V02Api(Generation[V02Options]):
+    """The older of the two, in which the stream knows its prompt."""
+
+    def change(self, handle: Handle, prompt: str, deadline: Deadline) -> Resource | None:
+        answer = self._ask("PATCH", wire_v02.prompt_path(handle.ref), handle, deadline, {"prompt": prompt})
+        return _understood(wire_v02.changed(answer, handle), answer) if answer else None
+
+
+def _understood(resource: Resource | None, answer: Answer, effect: Effect = Effect.UNKNOWN) -> Resource:
+    """Raises ``ProviderUnavailable``, by which the call had this effect all the same."""
     if resource is None:
-        raise ProviderUnavailable(f"{NAME}: its answer cannot be understood.", upstream=Upstream(NAME, answer.status))
+        upstream = Upstream(NAME, answer.status)
+        raise ProviderUnavailable(f"{NAME}: its answer cannot be understood.", effect=effect, upstream=upstream)
     return resource
 
 
-class Overshoot:
+class Overshoot(Provider[V1betaOptions | V02Options]):
     """Opens streams of v1beta or v0.2, as the options say; which of the two a stream is of stands in its notes.
 
     No create is guarded, and a stream whose create was not answered cannot be found: there is no list. So a create
@@ -106,10 +138,10 @@ class Overshoot:
     name: ClassVar[str] = NAME
     api_version: ClassVar[str] = V1BETA
     options_type: ClassVar[Any] = OvershootOptions
-    verbs: ClassVar[frozenset[Verb]] = frozenset({Verb.CREATE, Verb.READ, Verb.DELETE, Verb.KEEPALIVE})
+    verbs: ClassVar[frozenset[Verb]] = EVERYWHERE | {Verb.KEEPALIVE, Verb.ROTATE}
+    """No REPAIR: neither API tells what a stream was asked for with, so no drift is ever seen."""
+    changeable: ClassVar[frozenset[str]] = frozenset({PROMPT})
     guard_seconds: ClassVar[float] = 0
-    marks: ClassVar[bool] = False
-    ambiguous_creates_allowed: ClassVar[int | None] = None
 
     def __init__(
         self, base_urls: Mapping[str, str], secret: Callable[[bool], OvershootSecret], leases: Mapping[str, int]
@@ -122,15 +154,11 @@ class Overshoot:
 
         self._leases = leases
         self._v1beta = Generation[V1betaOptions](wire_v1beta, base_urls[V1BETA], authorize)
-        self._v02 = Generation[V02Options](wire_v02, base_urls[V02], authorize)
+        self._v02 = V02Api(wire_v02, base_urls[V02], authorize)
 
     def create(self, order: Order[V1betaOptions | V02Options], deadline: Deadline) -> Resource:
         """Open a stream. With a ``source`` of v1beta the answer may take 15 s: leave more than that."""
         return self._meant_by(order.options).create(order, deadline)
-
-    def find(self, order: Order[V1betaOptions | V02Options], deadline: Deadline) -> Search:  # noqa: ARG002  # as every provider's
-        """Nothing, which proves nothing: there is no list, and nothing to look for in one."""
-        return Search(conclusive=False)
 
     def orphan_seconds(self, options: V1betaOptions | V02Options) -> int:
         """One lease, as this deployment takes it to be: the value that was returned is lost with the answer."""
@@ -142,16 +170,21 @@ class Overshoot:
     def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:
         return self._of(handle).renew(handle, deadline)
 
+    @override
+    def change(
+        self, handle: Handle, order: Order[V1betaOptions | V02Options], changed: frozenset[str], deadline: Deadline
+    ) -> Resource | None:
+        if self._of(handle) is self._v02 and isinstance(order.options, V02Options):
+            return self._v02.change(handle, order.options.inference.prompt, deadline)
+        raise CapabilityNotSupported(f"{NAME}: nothing can be changed of a stream of {V1BETA}.")
+
+    @override
+    def rotate(self, handle: Handle, force: bool, deadline: Deadline) -> Resource | None:
+        """By a keepalive, which exchanges the token in any case: somebody who sends is no more cut off than by that."""
+        return self._of(handle).rotate(handle, deadline)
+
     def remove(self, handle: Handle, deadline: Deadline) -> Removal:
         return self._of(handle).remove(handle, deadline)
-
-    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:  # noqa: ARG002  # as every provider's
-        """None: streams cannot be listed."""
-        return ()
-
-    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002  # as every provider's
-        """None: it is of no use where nothing can be found."""
-        return None
 
     def _of(self, handle: Handle) -> Generation[V1betaOptions] | Generation[V02Options]:
         return self._v02 if handle.notes.get("api_version") == V02 else self._v1beta

@@ -1,8 +1,10 @@
 """The JSON of Overshoot v0.2 (providers' own docs: OpenAPI of v0.2)."""
 
+from dataclasses import replace
+
 from pydantic import JsonValue, Secret
 
-from headwater.errors import ProviderQuotaExceeded
+from headwater.errors import Fault, ProviderQuotaExceeded
 from headwater.http import ANSWER_SECONDS, Answer, Explanation
 from headwater.provider import Handle, Order, Resource
 from headwater.streams import Access, SecretValue, State
@@ -22,7 +24,7 @@ def creation(order: Order[V02Options]) -> dict[str, JsonValue]:
     return body | {"client": {"request_id": order.id} | members(body.get("client"))}
 
 
-def patience(options: V02Options) -> float:  # noqa: ARG001  # as in v1beta, where it depends on them
+def patience(options: V02Options) -> float:
     """How long the answer to a create may take, in seconds."""
     return ANSWER_SECONDS
 
@@ -32,7 +34,7 @@ def status_path(ref: str) -> str:
     return stream_path(ref, "info")
 
 
-def headers(handle: Handle) -> dict[str, str]:  # noqa: ARG001  # as in v1beta, where it depends on it
+def headers(handle: Handle) -> dict[str, str]:
     """None: there are no regions."""
     return {}
 
@@ -85,6 +87,22 @@ def renewed(answer: Answer, handle: Handle) -> Resource | None:
     )
 
 
+def has_token(handle: Handle) -> bool:
+    """Whether it has a room of the provider's: then, and only then, a keepalive brings a token."""
+    return ROOM_NOTE in handle.notes
+
+
+def prompt_path(ref: str) -> str:
+    """Where a stream's prompt is changed."""
+    return stream_path(ref, "config", "prompt")
+
+
+def changed(answer: Answer, handle: Handle) -> Resource | None:
+    """The stream with its prompt changed; None where the answer does not tell. READY: it does not say who sends."""
+    told = text(answer.body, "stream_id")
+    return Resource(handle.ref, State.READY, notes=handle.notes) if told else None
+
+
 def _state(status: str | None) -> State:
     """``pending`` (nobody sent yet), ``active``, ``idle`` (nobody sends now)."""
     return State.LIVE if status == "active" else State.READY
@@ -99,6 +117,11 @@ def explain(answer: Answer) -> Explanation:
     return Explanation(
         message=text(body, "error") or text(body, "message"),
         request_id=text(body, "request_id"),
-        faults=faults(body.get("details")),
+        faults=tuple(map(_in_its_place, faults(body.get("details")))),
         kind=ProviderQuotaExceeded if answer.status == 429 else None,
     )
+
+
+def _in_its_place(fault: Fault) -> Fault:
+    """The prompt stands at the top of the request that changes it, and nowhere near there in ours."""
+    return replace(fault, pointer="/inference/prompt") if fault.pointer == "/prompt" else fault

@@ -23,6 +23,8 @@ REGION_HEADER = "X-Overshoot-Region"
 """Which region answered; as a hint on a request, which one is meant. A stream is known in its own region only."""
 
 PULLED = ("rtsp", "hls")
+SOURCE_NOTE = "source"
+"""Where it is kept that the provider pulls the video, and how. Of older streams it is not known."""
 
 
 def creation(order: Order[V1betaOptions]) -> dict[str, JsonValue]:
@@ -52,13 +54,16 @@ def created(answer: Answer) -> Resource | None:
     if not ref:
         return None
     notes: dict[str, JsonValue] = {"api_version": V1BETA}
+    pulled = _pulled(answer.body)
+    if pulled:
+        notes[SOURCE_NOTE] = pulled[0].protocol
     if region := answer.headers.get(REGION_HEADER):
         notes["region"] = region
     return Resource(
         ref=ref,
         state=_state(status, live=False),
         provider_status=status,
-        ingest=_publish(answer.body) or _pulled(answer.body),
+        ingest=_publish(answer.body) or pulled,
         lease_seconds=ttl_seconds(answer.body) or LEASE_SECONDS,
         notes=notes,
     )
@@ -91,6 +96,11 @@ def renewed(answer: Answer, handle: Handle) -> Resource | None:
         lease_seconds=ttl_seconds(answer.body) or LEASE_SECONDS,
         notes=handle.notes,
     )
+
+
+def has_token(handle: Handle) -> bool:
+    """Whether there is a room of the provider's, for all that is known: a keepalive then brings a token."""
+    return SOURCE_NOTE not in handle.notes
 
 
 def _state(status: str | None, *, live: bool) -> State:

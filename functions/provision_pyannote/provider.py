@@ -1,19 +1,18 @@
 """Live streams at pyannoteAI, in our words."""
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, override
 from urllib.parse import quote
 
 from headwater.deadline import Deadline
 from headwater.errors import (
-    CapabilityNotSupported,
     ProviderError,
     ProviderOutcomeUnknown,
     ProviderUnavailable,
     Upstream,
 )
 from headwater.http import ProviderClient
-from headwater.provider import Handle, Marked, Order, Removal, Resource, Search, Verb
+from headwater.provider import EVERYWHERE, Handle, Order, Provider, Removal, Resource, Verb
 from provision_pyannote import wire
 from provision_pyannote.options import PyannoteOptions
 from provision_pyannote.wire import PyannoteSecret
@@ -24,22 +23,25 @@ ENDS_BY_ITSELF = (
 )
 
 
-class Pyannote:
+class Pyannote(Provider[PyannoteOptions]):
     """pyannoteAI live streaming. Source of what it does: its API reference and its pages on streaming."""
 
     name: ClassVar = "pyannote"
     api_version: ClassVar = "v1"
     options_type: ClassVar = PyannoteOptions
-    verbs: ClassVar = frozenset({Verb.CREATE, Verb.READ, Verb.DELETE})
+    verbs: ClassVar[frozenset[Verb]] = EVERYWHERE
     guard_seconds: ClassVar[float] = 0
-    marks: ClassVar = False
     ambiguous_creates_allowed: ClassVar[int | None] = 1
     """A lost stream never connects, so one deliberate second create is acceptable, and no more."""
+    look_seconds: ClassVar[float | None] = 60
+    """Nobody else tells how it fares, and one that is done is over for good. A team has ten at once, so this is ten
+    calls a minute, where a hundred and more are allowed."""
 
     def __init__(self, base_url: str, secret: Callable[[bool], PyannoteSecret]) -> None:
         self._client = ProviderClient(self.name, base_url, lambda fresh: secret(fresh).headers(), wire.explain)
 
-    def create(self, order: Order[PyannoteOptions], deadline: Deadline) -> Resource:  # noqa: ARG002  # it has no fields
+    @override
+    def create(self, order: Order[PyannoteOptions], deadline: Deadline) -> Resource:
         """Make a stream. Each call makes another: there is no key, no name and no mark."""
         # The reference asks for a body, an object without properties; its tutorial sends none.
         answer = self._client.call("POST", "/v1/live", deadline, repeatable=False, json={})
@@ -48,14 +50,6 @@ class Pyannote:
             upstream = Upstream(self.name, answer.status)
             raise ProviderOutcomeUnknown("pyannote: its answer names no stream.", upstream=upstream)
         return made
-
-    def find(self, order: Order[PyannoteOptions], deadline: Deadline) -> Search:  # noqa: ARG002  # it never calls
-        """Nothing, which proves nothing: streams cannot be listed or marked."""
-        return Search(conclusive=False)
-
-    def orphan_seconds(self, options: PyannoteOptions) -> int:  # noqa: ARG002  # the same for all options
-        """None: a lost stream is never connected to."""
-        return 0
 
     def read(self, handle: Handle, deadline: Deadline) -> Resource | None:
         """The stream's state. Its address is told only once, by the create."""
@@ -72,18 +66,7 @@ class Pyannote:
             raise ProviderUnavailable("pyannote: its answer was unreadable.", upstream=upstream)
         return found
 
-    def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:  # noqa: ARG002  # it never calls
-        """Raises ``CapabilityNotSupported``: there is no lease."""
-        raise CapabilityNotSupported("pyannote: a stream has no lease.")
-
-    def remove(self, handle: Handle, deadline: Deadline) -> Removal:  # noqa: ARG002  # it never calls
+    @override
+    def remove(self, handle: Handle, deadline: Deadline) -> Removal:
         """Call nothing, and say so."""
         return Removal(ENDS_BY_ITSELF)
-
-    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:  # noqa: ARG002  # it never calls
-        """None: streams cannot be listed or marked."""
-        return ()
-
-    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:  # noqa: ARG002  # it never calls
-        """None: it is of no use where nothing can be found."""
-        return None

@@ -10,6 +10,7 @@ from pydantic import JsonValue, SecretStr, TypeAdapter
 
 from headwater.deadline import Deadline
 from headwater.errors import (
+    CapabilityNotSupported,
     Effect,
     Fault,
     InvalidRequest,
@@ -23,7 +24,7 @@ from headwater.errors import (
     ProviderUnavailable,
 )
 from headwater.http import Answer
-from headwater.provider import Handle, Options, Order
+from headwater.provider import Handle, Options, Order, Verb
 from headwater.requests import check
 from headwater.streams import Entry, State
 from local.door import Door
@@ -39,6 +40,7 @@ from provision_overshoot.wire import OvershootSecret
 from tests.providers.provider_contract import (
     BRIEF,
     PATIENT,
+    Change,
     FakeSecret,
     ProviderContract,
     Refusal,
@@ -54,6 +56,7 @@ FRAMES = {"interval_seconds": 2.5}
 CLIPS = {"clip_length_seconds": 1.5, "delay_seconds": 3}
 LEASES = {"v1beta": 400, "v0.2": 60}
 """As a deployment may set them."""
+PROMPT = frozenset({"/options/inference/prompt"})
 INFERENCE = {"prompt": "Is the door open?", "model": "made-up/model-1"}
 
 
@@ -64,6 +67,11 @@ def options_of(**asked: Any) -> Options:
 
 def v02(**asked: Any) -> Options:
     return options_of(**{"api_version": "v0.2", "processing": FRAMES, "inference": INFERENCE} | asked)
+
+
+def asking(prompt: str) -> Order[Any]:
+    """The order of a stream of v0.2 whose prompt is another now."""
+    return Order("str_of_ours", v02(inference={**INFERENCE, "prompt": prompt}))
 
 
 def faults_of(asked: Any) -> dict[str, str]:
@@ -146,11 +154,12 @@ def sent(door: Door, operation: str = "createStream") -> Any:
 
 
 class OvershootContract(ProviderContract):
-    """What both sign: the same key, and no way to find anything."""
+    """What both sign: the same key, a keepalive that exchanges the token, and no way to find anything."""
 
     takes_private_options = True
 
     findable = False
+    rotates = "keepStreamAlive"
 
     @pytest.fixture
     def secret(self) -> FakeSecret[OvershootSecret]:
@@ -205,6 +214,10 @@ class TestV1beta(OvershootContract):
 
 class TestV02(OvershootContract):
     says_how_long_to_wait = False
+    changing = {  # noqa: RUF012  # as the contract declares it
+        at: Change("changePrompt", asking("Is the window open?").options.model_dump(exclude_unset=True))
+        for at in PROMPT
+    }
     creates, reads, removes, renews = "createStream", "getStreamInfo", "closeStream", "keepStreamAlive"
     refusals = (
         Refusal(400, ProviderRejected, body={"error": "not possible"}),
@@ -303,14 +316,26 @@ def test_another_region_is_a_conflict_of_its_own(provider: Overshoot, door: Door
 # ---- v1beta: answers ----
 
 
-def test_a_stream_is_live_once_a_frame_has_arrived(provider: Overshoot, door: Door) -> None:
+def test_a_stream_is_live_once_a_frame_has_arrived(provider: Overshoot, simulated: Simulators) -> None:
     opened = Opened(provider, options_of())
-    running = example("overshoot-v1beta.yaml", "/streams/{stream_id}", "get", "200", "running")
-    door.fault("status", "getStream", status=200, body=running)
+    simulated.overshoot.v1beta.send_frame(opened.resource.ref)
     read = provider.read(opened.handle, Deadline(PATIENT))
     assert read
     assert (read.state, read.provider_status, read.lease_seconds) == (State.LIVE, "active", 300)
     assert (read.ingest, read.notes) == ((), opened.handle.notes)
+
+
+@pytest.mark.parametrize("reason", ["expired", "deleted", "reaped"])
+def test_a_stream_that_the_provider_has_ended_tells_why(
+    provider: Overshoot, door: Door, simulated: Simulators, reason: Any
+) -> None:
+    opened = Opened(provider, options_of())
+    simulated.overshoot.v1beta.end_stream(opened.resource.ref, reason)
+    read = provider.read(opened.handle, Deadline(PATIENT))
+    assert read
+    assert (read.state, read.provider_status, read.state_reason) == (State.ENDED, "ended", reason)
+    door.clock.advance(door.settings.lookup_seconds)
+    assert provider.read(opened.handle, Deadline(PATIENT)) is None
 
 
 def test_a_lease_that_passed_ends_the_stream(provider: Overshoot, door: Door) -> None:
@@ -506,6 +531,16 @@ def test_a_stream_of_v02_that_was_closed_before_is_removed(provider: Overshoot, 
 
 
 @pytest.mark.parametrize("options", [options_of(), v02()])
+def test_a_stream_that_is_over_is_known_by_its_next_renewal_so_nobody_need_look(
+    provider: Overshoot, door: Door, options: Options
+) -> None:
+    opened = Opened(provider, options)
+    provider.remove(opened.handle, Deadline(PATIENT))
+    assert provider.renew(opened.handle, Deadline(PATIENT)) is None
+    assert provider.look_seconds is None
+
+
+@pytest.mark.parametrize("options", [options_of(), v02()])
 def test_a_lease_that_nobody_pays_for_is_not_renewed(
     provider: Overshoot, door: Door, simulated: Simulators, options: Options
 ) -> None:
@@ -535,6 +570,136 @@ def test_a_keepalive_whose_answer_is_lost_is_repeated(
     assert provider.renew(opened.handle, Deadline(PATIENT))
 
 
+# ---- what can be changed ----
+
+
+def test_the_prompt_of_v02_is_changed_and_nothing_else(provider: Overshoot, door: Door, simulated: Simulators) -> None:
+    opened = Opened(provider, v02())
+    changed = provider.change(opened.handle, asking("Is the window open?"), PROMPT, Deadline(PATIENT))
+    assert changed
+    assert (changed.ref, changed.notes) == (opened.resource.ref, opened.handle.notes)
+    [call] = door.calls("changePrompt")
+    assert (call.method, call.path) == ("PATCH", f"/v0.2/streams/{changed.ref}/config/prompt")
+    assert call.body == {"prompt": "Is the window open?"}
+    kept = simulated.overshoot.v02.streams[changed.ref].inference
+    assert kept == {**INFERENCE, "backend": "overshoot", "output_schema_json": None, "prompt": "Is the window open?"}
+
+
+def test_a_change_of_a_stream_that_is_gone_finds_nothing(provider: Overshoot, door: Door) -> None:
+    opened = Opened(provider, v02())
+    door.clock.advance(45)
+    assert provider.change(opened.handle, asking("anything"), PROMPT, Deadline(PATIENT)) is None
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "refuse", "reset"])
+def test_a_change_whose_answer_is_lost_is_repeated(provider: Overshoot, door: Door, kind: Any) -> None:
+    opened = Opened(provider, v02())
+    door.fault(kind, "changePrompt")
+    assert provider.change(opened.handle, asking("once more"), PROMPT, Deadline(PATIENT))
+    assert [call.body for call in door.calls("changePrompt")] == [{"prompt": "once more"}] * 2
+
+
+def test_a_change_that_cannot_be_understood_is_the_provider_s_failure(provider: Overshoot, door: Door) -> None:
+    opened = Opened(provider, v02())
+    door.fault("garbage", "changePrompt")
+    error = failure_of(lambda: provider.change(opened.handle, asking("anything"), PROMPT, Deadline(PATIENT)))
+    assert (type(error), error.effect) == (ProviderUnavailable, Effect.UNKNOWN)
+
+
+def test_a_prompt_that_is_refused_is_pointed_at_where_our_caller_wrote_it(provider: Overshoot, door: Door) -> None:
+    opened = Opened(provider, v02())
+    details = [{"loc": ["body", "prompt"], "msg": "too rude", "type": "tone"}]
+    door.fault("status", "changePrompt", status=422, body={"error": "no", "details": details})
+    error = failure_of(lambda: provider.change(opened.handle, asking("anything"), PROMPT, Deadline(PATIENT)))
+    assert (type(error), error.faults) == (
+        ProviderRejected,
+        (Fault("/options/inference/prompt", "tone", "too rude"),),
+    )
+
+
+@pytest.mark.parametrize("options", [options_of(), v02()])
+def test_of_v1beta_nothing_can_be_changed_and_nothing_is_called(
+    provider: Overshoot, door: Door, options: Options
+) -> None:
+    opened = Opened(provider, options_of())
+    calls = len(door.calls())
+    order: Order[Any] = Order("str_of_ours", options)
+    error = failure_of(lambda: provider.change(opened.handle, order, PROMPT, Deadline(PATIENT)))
+    assert type(error) is CapabilityNotSupported
+    assert len(door.calls()) == calls
+
+
+def test_no_drift_is_claimed_of_what_is_never_told(provider: Overshoot) -> None:
+    opened = Opened(provider, v02())
+    read = provider.read(opened.handle, Deadline(PATIENT))
+    assert read
+    assert (read.settings, provider.settings(asking("anything"))) == ({}, {})
+    assert Verb.REPAIR not in provider.verbs
+    assert provider.changeable == PROMPT
+
+
+# ---- rotation ----
+
+
+@pytest.mark.parametrize("options", [options_of(), v02()])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_token_is_exchanged_by_a_keepalive_and_the_lease_with_it(
+    provider: Overshoot, door: Door, options: Options, force: bool
+) -> None:
+    opened = Opened(provider, options)
+    door.configure(lease_seconds=120, v02_lease_seconds=120)
+    rotated = provider.rotate(opened.handle, force, Deadline(PATIENT))
+    assert rotated
+    assert [access.public() for access in rotated.ingest] == opened.public
+    [new], [old] = [access.revealed() for access in rotated.ingest], opened.revealed
+    assert str(new["token"]).startswith("canary-overshoot-")
+    assert new["token"] != old["token"]
+    assert (rotated.lease_seconds, rotated.notes) == (120, opened.handle.notes)
+    assert len(door.calls("keepStreamAlive")) == len(door.calls()) - 1 == 1
+
+
+def test_a_stream_is_rotated_though_somebody_sends(provider: Overshoot, simulated: Simulators) -> None:
+    opened = Opened(provider, v02())
+    simulated.overshoot.v02.set_state(opened.resource.ref, "active")
+    rotated = provider.rotate(opened.handle, False, Deadline(PATIENT))
+    assert rotated
+    assert rotated.state is State.LIVE
+
+
+TOKENLESS = [
+    options_of(source={"type": "rtsp", "url": CAMERA}),
+    v02(source={"type": "webrtc", "sdp": SDP}),
+    v02(webrtc={"type": "offer", "sdp": SDP}),
+    v02(source={"type": "livekit", "url": "wss://room.example.org", "token": "canary-token"}),
+]
+
+
+@pytest.mark.parametrize("options", TOKENLESS)
+def test_a_stream_without_a_token_cannot_be_rotated_and_nothing_is_called(
+    provider: Overshoot, door: Door, options: Options
+) -> None:
+    opened = Opened(provider, options)
+    error = failure_of(lambda: provider.rotate(opened.handle, True, Deadline(PATIENT)))
+    assert type(error) is CapabilityNotSupported
+    assert len(door.calls()) == 1
+
+
+def test_a_stream_of_which_it_was_not_noted_is_asked_and_has_no_token_either(provider: Overshoot, door: Door) -> None:
+    opened = Opened(provider, TOKENLESS[0])
+    assert opened.handle.notes["source"] == "rtsp"
+    older = Handle(opened.handle.id, opened.handle.ref, {"api_version": "v1beta", "region": "us-west1"})
+    error = failure_of(lambda: provider.rotate(older, False, Deadline(PATIENT)))
+    assert type(error) is CapabilityNotSupported
+    assert len(door.calls("keepStreamAlive")) == 1
+
+
+@pytest.mark.parametrize("options", [options_of(), v02()])
+def test_a_stream_that_is_gone_cannot_be_rotated(provider: Overshoot, door: Door, options: Options) -> None:
+    opened = Opened(provider, options)
+    door.clock.advance(300)
+    assert provider.rotate(opened.handle, False, Deadline(PATIENT)) is None
+
+
 # ---- what is documented ----
 
 
@@ -544,14 +709,16 @@ def example(file: str, path: str, method: str, status: str, name: str) -> Any:
     return responses[status]["content"]["application/json"]["examples"][name]["value"]
 
 
-@pytest.mark.parametrize(("name", "protocol"), [("published", "livekit"), ("pulled", "rtsp")])
-def test_each_documented_creation_of_v1beta_is_understood(name: str, protocol: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "protocol", "notes"), [("published", "livekit", {}), ("pulled", "rtsp", {"source": "rtsp"})]
+)
+def test_each_documented_creation_of_v1beta_is_understood(name: str, protocol: str, notes: dict[str, str]) -> None:
     answer = Answer(201, {}, example("overshoot-v1beta.yaml", "/streams", "post", "201", name))
     created = wire_v1beta.created(answer)
     assert created
     assert (created.ref, created.lease_seconds) == ("7d3a1f60-9b52-4e0a-8c41-5b2e6d7f9a01", 300)
     assert [access.protocol for access in created.ingest] == [protocol]
-    assert created.notes == {"api_version": "v1beta"}
+    assert created.notes == {"api_version": "v1beta"} | notes
 
 
 @pytest.mark.parametrize(("name", "protocol"), [("native", "livekit"), ("webrtc", "webrtc")])

@@ -255,9 +255,21 @@ def test_a_secret_is_one_usable_key(malformed: dict[str, Any]) -> None:
     assert "canary-" not in str(refused.value)
 
 
+def test_looking_at_as_many_streams_as_a_team_may_have_stays_far_below_its_limits(provider: Pyannote) -> None:
+    at_once, calls_a_minute = 10, 100
+    assert provider.look_seconds
+    assert at_once * 60 / provider.look_seconds <= calls_a_minute / 10
+
+
 def test_what_cannot_be_done_calls_nothing(provider: Pyannote, door: Door, order: Order[PyannoteOptions]) -> None:
-    with pytest.raises(errors.CapabilityNotSupported):
-        provider.renew(Handle(order.id, "x", {}), Deadline(PATIENT))
+    made = Handle(order.id, "x", {})
+    for undoable in (
+        lambda: provider.renew(made, Deadline(PATIENT)),
+        lambda: provider.rotate(made, True, Deadline(PATIENT)),
+        lambda: provider.change(made, order, frozenset({"/options"}), Deadline(PATIENT)),
+    ):
+        assert type(failure_of(undoable)) is errors.CapabilityNotSupported
+    assert (provider.changeable, provider.settings(order)) == (frozenset(), {})
     assert provider.find(order, Deadline(PATIENT)) == Search(conclusive=False)
     assert "end_of_stream" in str(provider.remove(Handle(order.id, "x", {}), Deadline(PATIENT)).remains)
     assert provider.orphan_seconds(order.options) == 0
