@@ -10,14 +10,17 @@ OURS = {"local", "tools", "tests"}
 PURE_PACKAGES = {"pydantic", "pydantic_core", "headwater"}
 
 ADAPTERS = {
+    "headwater.answers",
     "headwater.api",
     "headwater.aws",
     "headwater.breaker",
+    "headwater.clock",
     "headwater.commands",
     "headwater.http",
     "headwater.orphan_reports",
     "headwater.provider_function",
     "headwater.queue",
+    "headwater.rare_routes",
     "headwater.sightings",
     "headwater.store",
     "headwater.telemetry",
@@ -76,7 +79,10 @@ def test_the_middle_is_one_package_without_sub_packages(module: Module) -> None:
     assert module.path.parent == LAYER / "headwater"
 
 
-DOORS = ("local.simulators", "local.kinesis_video", "local.aws_door", "local.door", "local.control", "local.faults")
+DOORS = (
+    *("local.simulators", "local.kinesis_video", "local.aws_door"),
+    *("local.door", "local.control", "local.faults", "local.clock"),
+)
 SIMULATED = tuple(m for m in python() if m.name.startswith(DOORS))
 
 

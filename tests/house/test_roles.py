@@ -18,7 +18,7 @@ from headwater.streams import State
 from local.door import Door, serve
 from local.kinesis_video.server import kinesis_video
 from provision_kinesis_video.calls import kinesis_video_client
-from provision_kinesis_video.options import KinesisVideoOptions
+from provision_kinesis_video.options import KinesisVideoOptions, StreamStorageConfiguration
 from provision_kinesis_video.provider import KinesisVideo
 from tests.house.subjects import Module, folders, product, providers
 from tests.template import PATH, actions, functions, name_of, resources, statements, target, template
@@ -190,6 +190,7 @@ def at_kinesis_video(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Door, Ki
         monkeypatch.setenv(name, "any")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     door = kinesis_video()
+    door.configure(updating_seconds=0)
     with serve(door) as url:
         client = kinesis_video_client(url)
         yield door, KinesisVideo(client)
@@ -209,7 +210,8 @@ def handle(resource: Resource) -> Handle:
 
 
 def a_life(provider: KinesisVideo, pass_seconds: Callable[[float], None]) -> None:
-    """Everything that can happen to a stream: made, made again, found, listed, read at both times, removed."""
+    """Everything that can happen to a stream: made, made again, found, listed, read at both times, changed, taken over,
+    removed."""
     order = an_order("str_1", tags={"site": "north"})
     made = provider.create(order, patient())
     assert provider.create(order, patient()).ref == made.ref
@@ -222,7 +224,18 @@ def a_life(provider: KinesisVideo, pass_seconds: Callable[[float], None]) -> Non
     assert ready.state is State.READY
     with pytest.raises(NameTaken):
         provider.create(an_order("str_2"), patient())
-    provider.renew(handle(ready), patient())
+    other = an_order(
+        "str_1",
+        device_name="crane",
+        data_retention_in_hours=1,
+        tags={"place": "quay"},
+        stream_storage_configuration=StreamStorageConfiguration(default_storage_tier="WARM"),
+    )
+    for one in ("device_name", "data_retention_in_hours", "tags", "stream_storage_configuration"):
+        assert provider.change(handle(ready), other, frozenset({f"/options/{one}"}), patient())
+    taken_over = provider.adoptable("dock", patient())
+    assert taken_over
+    provider.mark(handle(taken_over.resource), other, patient())
     provider.remove(handle(ready), patient())
     pass_seconds(5)
     assert provider.read(handle(ready), patient()) is None

@@ -2,12 +2,16 @@
 
 import json
 import re
+import subprocess
+from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.house.subjects import folders, providers
+from headwater.catalogue import catalogue
+from tests.house.subjects import FUNCTIONS, ROOT, folders, providers
 from tests.template import (
     PATH,
     consumer_of,
@@ -181,18 +185,70 @@ def routes(folder: str) -> set[tuple[str, str]]:
     return {(each["Properties"]["Method"], each["Properties"]["Path"]) for each in events if each["Type"] == "Api"}
 
 
+METHODS = {"GET", "POST", "PATCH", "DELETE"}
+"""Of what is below a provider's name."""
+
+
+def provider_of(folder: str) -> str:
+    return folder.removeprefix("provision_").replace("_", "-")
+
+
+def notified(folder: str) -> set[tuple[str, str]]:
+    """The route by which a provider tells of its streams, if it does."""
+    provider = provider_of(folder)
+    return {("POST", f"/notifications/{provider}")} if catalogue(FUNCTIONS)[provider]["notifies"] else set()
+
+
 @pytest.mark.parametrize("folder", providers())
-def test_a_provider_s_routes_are_below_its_own_name(folder: str) -> None:
-    root = "/streams/" + folder.removeprefix("provision_").replace("_", "-")
-    methods = {"GET", "POST", "DELETE"}
-    assert routes(folder) == {("POST", root), *((method, f"{root}/{{proxy+}}") for method in methods)}
+def test_a_provider_s_routes_are_below_its_own_name_and_where_it_notifies(folder: str) -> None:
+    root = f"/streams/{provider_of(folder)}"
+    below = {(method, f"{root}/{{proxy+}}") for method in METHODS}
+    assert routes(folder) == {("POST", root)} | below | notified(folder)
 
 
-def test_no_route_is_without_an_authorizer() -> None:
+def test_a_provider_that_there_is_not_is_told_so_whatever_is_asked_of_it() -> None:
+    unknown = {(method, "/streams/{provider}/{proxy+}") for method in METHODS} | {("POST", "/streams/{provider}")}
+    assert unknown <= routes("browse_streams")
+
+
+def test_no_route_is_without_an_authorizer_but_those_by_which_providers_notify() -> None:
+    without = set()
     for function in functions().values():
         for event in function.get("Events", {}).values():
-            assert "Auth" not in event["Properties"]
+            if "Auth" in event["Properties"]:
+                assert event["Properties"]["Auth"] == {"Authorizer": "NONE"}
+                without.add((event["Properties"]["Method"], event["Properties"]["Path"]))
+    assert without == set().union(*map(notified, providers()))
     assert template()["Resources"]["Api"]["Properties"]["Auth"]["DefaultAuthorizer"] == {"Ref": "CallerKind"}
+
+
+@cache
+def deployed_api(caller_kind: str) -> dict[str, Any]:
+    """The API's description that SAM deploys, its code being anywhere."""
+    anywhere = {"CodeUri": "s3://bucket/key", "ContentUri": "s3://bucket/key"}
+    found = json.loads(json.dumps(template()))
+    for one in (*found["Resources"].values(), found["Globals"]["Function"]):
+        place = one.get("Properties", one)
+        place |= {name: uri for name, uri in anywhere.items() if name in place}
+    asked = json.dumps({"template": found, "parameters": {"CallerKind": caller_kind}})
+    command = [ROOT / ".venv-deploy" / "bin" / "python", Path(__file__).with_name("transform.py")]
+    made = subprocess.run(command, input=asked, capture_output=True, check=True, text=True).stdout  # noqa: S603  # ours
+    api: dict[str, Any] = json.loads(made)["Resources"]["Api"]["Properties"]["Body"]
+    return api
+
+
+@pytest.mark.parametrize("caller_kind", template()["Parameters"]["CallerKind"]["AllowedValues"])
+def test_what_is_deployed_lets_in_nobody_unknown_but_where_providers_notify(caller_kind: str) -> None:
+    """By what SAM makes of it: a default authorizer that is a parameter must neither be lost nor be everywhere."""
+    api, open_to_all = deployed_api(caller_kind), set()
+    assert "NONE" not in api["components"]["securitySchemes"], "a requirement that nothing defines is none"
+    for path, methods in api["paths"].items():
+        for method, call in methods.items():
+            assert call["security"] in ([{caller_kind: []}], [{"NONE": []}]), path
+            if call["security"] == [{"NONE": []}]:
+                open_to_all.add((method.upper(), path))
+    assert open_to_all == set().union(*map(notified, providers()))
+    assert sum(map(len, api["paths"].values())) == sum(len(routes(folder)) for folder in folders())
 
 
 @pytest.mark.parametrize("kind", template()["Resources"]["Api"]["Properties"]["GatewayResponses"])
@@ -213,6 +269,24 @@ def test_a_gateway_s_own_answer_is_a_problem_like_ours(kind: str) -> None:
 def test_an_environment_variable_says_what_it_holds_in_the_same_words_everywhere(folder: str) -> None:
     for name in functions()[folder].get("Environment", {}).get("Variables", {}):
         assert re.fullmatch(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+", name)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "variable"),
+    [("DefaultLifetime", "DEFAULT_LIFETIME_SECONDS"), ("LifetimeCeiling", "LIFETIME_CEILING_SECONDS")],
+)
+def test_a_stage_s_lifetimes_are_none_unless_it_is_given_some_and_the_same_for_every_function(
+    parameter: str, variable: str
+) -> None:
+    assert (default({"Ref": parameter}), template()["Parameters"][parameter]["MinValue"]) == (0, 0)
+    for folder in folders():
+        assert functions()[folder]["Environment"]["Variables"].get(variable, {"Ref": parameter}) == {"Ref": parameter}
+    assert template()["Globals"]["Function"]["Environment"]["Variables"][variable] == {"Ref": parameter}
+
+
+def test_no_function_is_told_of_a_clock_that_could_be_moved() -> None:
+    """Whoever moves business time does so where the system is tried out: the emulator's functions inherit the file."""
+    assert "CLOCK_FILE" not in PATH.read_text()
 
 
 def test_no_alarm_is_of_one_function_but_the_publisher_s_age() -> None:

@@ -1,27 +1,48 @@
 """Stateful stand-ins for all that the workflows need from outside, and a world made of them."""
 
 import base64
+import copy
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import JsonValue, Secret, SecretStr
 
+from headwater.adoption import Adoption
 from headwater.attention import Attention
+from headwater.changing import Changing
 from headwater.creation import Creation, Opened
 from headwater.deadline import Deadline
-from headwater.errors import GuardSpent
+from headwater.ending import Ending
+from headwater.errors import GuardSpent, HeadwaterError, MalformedBody, NotificationRefused, StreamLive
 from headwater.events import AttentionData, Happened
 from headwater.lifecycle import Lifecycle
+from headwater.notices import Notices
+from headwater.outputs import Outputs
 from headwater.ports import Caller, Parts, Stale
-from headwater.provider import Handle, Marked, Options, Order, Removal, Resource, Search, Verb
+from headwater.provider import (
+    EVERYWHERE,
+    Adoptable,
+    Handle,
+    Notice,
+    Options,
+    Order,
+    Provider,
+    Removal,
+    Resource,
+    Search,
+    Verb,
+)
 from headwater.records import Claim, Record
 from headwater.requests import Wanted, parse
+from headwater.rotation import Rotation
+from headwater.simulcast import NewOutput, Output
 from headwater.store import EVENT_DAYS
 from headwater.streams import Access, State, Stream, href, identify, length_prefixed, now
 
@@ -93,6 +114,12 @@ class Scripted:
 
     def __init__(self) -> None:
         self._script = Script()
+        self.before: Callable[[str], object] = lambda _: None
+        """Hears of each call before it has any effect."""
+
+    def _play[T](self, operation: str, work: Callable[[], T], *, interrupt_first: bool = False) -> T:
+        self.before(operation)
+        return self._script.play(operation, work, interrupt_first=interrupt_first)
 
     def fail(self, operation: str, error: BaseException, *, carried_out: bool = False, times: int = 1) -> None:
         """The next calls end with this error; where ``carried_out``, having done their work: the answer is lost."""
@@ -104,10 +131,11 @@ class Scripted:
 
 
 class FakeOptions(Options):
-    """A little of everything: a number, a list, a nested value, and two secrets."""
+    """A little of everything: a number, a list, a map, a nested value, and two secrets."""
 
     quality: float | None = None
     labels: list[str] = []  # noqa: RUF012  # a pydantic field: it is copied for each model
+    tags: dict[str, str] = {}  # noqa: RUF012  # a pydantic field: it is copied for each model
     camera_url: SecretStr | None = None
     headers: dict[str, SecretStr] | None = None
 
@@ -120,19 +148,38 @@ class Alive:
     generation: int
     options: FakeOptions
     name: str | None
+    settings: dict[str, JsonValue] = field(default_factory=dict)
+    """What it is like, by pointer into a request."""
+    deployment: str | None = None
+    """Whose mark it bears, beside ``order_id``."""
     rotations: int = 0
+    rotated_at: datetime | None = None
+    live: bool = False
+    """Whether somebody sends to it."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """The secrets that were sent with a change."""
+    outputs: dict[str, Output] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    """What opens its outputs."""
 
 
-class FakeProvider(Scripted):
+NOTIFIER = f"{CANARY}notifier"
+"""What a notification of the fake provider has to bring."""
+
+
+class FakeProvider(Scripted, Provider[FakeOptions]):
     """A provider that keeps resources. As it is: guarded, and what it made can be found. See its subclasses."""
 
     name: ClassVar[str] = "fake"
     api_version: ClassVar[str] = "v1"
     options_type: ClassVar[Any] = FakeOptions
     verbs: ClassVar[frozenset[Verb]] = frozenset(Verb)
+    changeable: ClassVar[frozenset[str]] = frozenset(
+        {"/name", "/options/quality", "/options/labels", "/options/tags", "/options/headers"}
+    )
     guard_seconds: ClassVar[float] = math.inf
-    marks: ClassVar[bool] = False
-    ambiguous_creates_allowed: ClassVar[int | None] = None
+    notifies: ClassVar[bool] = True
+    look_seconds: ClassVar[float | None] = None
     lease_seconds: ClassVar[int | None] = None
     lives_on: ClassVar[int] = 0
     """What ``orphan_seconds`` answers."""
@@ -147,6 +194,8 @@ class FakeProvider(Scripted):
         self.provider_status: str | None = "fine"
         self.tells_access = True
         """Whether reading and renewing tell ``ingest`` and ``playback`` again."""
+        self.tells_settings = True
+        """Whether reading tells what was asked for."""
         self.has_secrets = True
         self.remains: str | None = None
         self.hidden: set[str] = set()
@@ -158,7 +207,7 @@ class FakeProvider(Scripted):
     def create(self, order: Order[FakeOptions], deadline: Deadline) -> Resource:
         self._called("create", deadline)
         self.orders.append(order)
-        return self._script.play("create", lambda: self._resource(self._ref_for(order), first=True))
+        return self._play("create", lambda: self._resource(self._ref_for(order), first=True))
 
     def find(self, order: Order[FakeOptions], deadline: Deadline) -> Search:
         self._called("find", deadline)
@@ -170,18 +219,18 @@ class FakeProvider(Scripted):
             ref = next(shown, None)
             return Search(self._resource(ref, first=True) if ref else None, conclusive=not self.hidden)
 
-        return self._script.play("find", work)
+        return self._play("find", work)
 
     def orphan_seconds(self, options: FakeOptions) -> int:
         return self.lives_on
 
     def read(self, handle: Handle, deadline: Deadline) -> Resource | None:
         self._called("read", deadline)
-        return self._script.play("read", lambda: self._present(handle))
+        return self._play("read", lambda: self._present(handle))
 
     def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:
         self._called("renew", deadline)
-        return self._script.play("renew", lambda: self._present(handle))
+        return self._play("renew", lambda: self._present(handle))
 
     def remove(self, handle: Handle, deadline: Deadline) -> Removal:
         self._called("remove", deadline)
@@ -190,22 +239,130 @@ class FakeProvider(Scripted):
             self.alive.pop(handle.ref, None)
             return Removal(self.remains)
 
-        return self._script.play("remove", work)
+        return self._play("remove", work)
 
-    def rotate(self, ref: str) -> None:
+    def settings(self, order: Order[FakeOptions]) -> Mapping[str, JsonValue]:
+        options = order.options
+        return {
+            "/name": order.name,
+            "/options/quality": 1.0 if options.quality is None else options.quality,
+            "/options/labels": list[JsonValue](options.labels),
+            "/options/tags": dict[str, JsonValue](options.tags),
+        }
+
+    def change(
+        self, handle: Handle, order: Order[FakeOptions], changed: frozenset[str], deadline: Deadline
+    ) -> Resource | None:
+        self._called("change", deadline)
+        self.orders.append(order)
+
+        def work() -> Resource | None:
+            if one := self.alive.get(handle.ref):
+                self._bring(one, order, changed)
+            return self._present(handle)
+
+        return self._play("change", work)
+
+    def _bring(self, one: Alive, order: Order[FakeOptions], changed: frozenset[str]) -> None:
+        """Bring what is pointed at to what the order says."""
+        for at, wanted in self.settings(order).items():
+            if any(f"{pointer}/".startswith(f"{at}/") for pointer in changed):
+                one.settings[at] = wanted
+        if any(pointer.startswith("/options/headers") for pointer in changed):
+            one.headers = {name: secret.get_secret_value() for name, secret in (order.options.headers or {}).items()}
+
+    def rotate(self, handle: Handle, force: bool, deadline: Deadline) -> Resource | None:
+        self._called("rotate", deadline)
+
+        def work() -> Resource | None:
+            if one := self.alive.get(handle.ref):
+                if one.live and not force:
+                    raise StreamLive("Somebody sends to it.")
+                one.rotations += 1
+            return self._present(handle, first=True)
+
+        return self._play("rotate", work)
+
+    def exchange(self, ref: str) -> None:
         """The provider replaces the resource's secret by itself."""
         self.alive[ref].rotations += 1
 
     def secret_of(self, ref: str) -> str:
         return f"{CANARY}{ref}-{self.alive[ref].rotations}"
 
-    def marked(self, deployment: str, deadline: Deadline) -> Sequence[Marked]:
-        """Nothing: it does not mark."""
-        return ()
+    def place(self, ref: str, name: str | None = None, **options: Any) -> Alive:
+        """Somebody else makes a resource."""
+        asked = FakeOptions.model_validate(options)
+        self.alive[ref] = Alive("", 1, asked, name, dict(self.settings(Order("", asked, name))))
+        return self.alive[ref]
 
-    def connected(self, handle: Handle, deadline: Deadline) -> bool | None:
-        """It does not tell."""
-        return None
+    def adoptable(self, ref: str, deadline: Deadline) -> Adoptable[FakeOptions] | None:
+        self._called("adoptable", deadline)
+
+        def work() -> Adoptable[FakeOptions] | None:
+            if ref not in self.alive:
+                return None
+            one = self.alive[ref]
+            return Adoptable(
+                self._resource(ref, first=True), one.options, one.name, one.order_id or None, one.deployment
+            )
+
+        return self._play("adoptable", work)
+
+    def mark(self, handle: Handle, order: Order[FakeOptions], deadline: Deadline) -> None:
+        self._called("mark", deadline)
+
+        def work() -> None:
+            if one := self.alive.get(handle.ref):
+                one.order_id, one.deployment = order.id, order.deployment
+
+        self._play("mark", work)
+
+    def outputs(self, handle: Handle, deadline: Deadline) -> Sequence[Output]:
+        self._called("outputs", deadline)
+        return self._play("outputs", lambda: list(self.alive[handle.ref].outputs.values()))
+
+    def add_output(self, handle: Handle, wanted: NewOutput, deadline: Deadline) -> Output:
+        self._called("add_output", deadline)
+        url, key = wanted.url.get_secret_value(), wanted.stream_key.get_secret_value()
+
+        def work() -> Output:
+            one = self.alive[handle.ref]
+            known = next((id for id, opens in one.keys.items() if opens == f"{url} {key}"), f"out-{len(one.keys) + 1}")
+            one.keys[known] = f"{url} {key}"
+            service = "/".join(url.split("/")[:3])
+            one.outputs[known] = Output(id=known, service=service, enabled=wanted.enabled)
+            return one.outputs[known]
+
+        return self._play("add_output", work)
+
+    def switch_output(self, handle: Handle, output_id: str, enabled: bool, deadline: Deadline) -> Output | None:
+        self._called("switch_output", deadline)
+
+        def work() -> Output | None:
+            outputs = self.alive[handle.ref].outputs
+            if output_id in outputs:
+                outputs[output_id] = outputs[output_id].model_copy(update={"enabled": enabled})
+            return outputs.get(output_id)
+
+        return self._play("switch_output", work)
+
+    def remove_output(self, handle: Handle, output_id: str, deadline: Deadline) -> None:
+        self._called("remove_output", deadline)
+        self._play("remove_output", lambda: self.alive[handle.ref].outputs.pop(output_id, None))
+
+    def notice(self, headers: Mapping[str, str], body: str) -> Notice | None:
+        """One that ``notification`` made."""
+        if headers.get("x-fake-notifier") != NOTIFIER:
+            raise NotificationRefused("It does not bring what it should.")
+        try:
+            told = json.loads(body)
+        except ValueError:
+            raise MalformedBody("It is no JSON.") from None
+        if "state" not in told:
+            return None
+        at = datetime.fromisoformat(told["at"])
+        return Notice(told["ref"], at, State(told["state"]), told["status"], told.get("reason"))
 
     def count(self, operation: str) -> int:
         """How often it was called."""
@@ -231,11 +388,13 @@ class FakeProvider(Scripted):
             return known
         self._made += 1
         self.held[order.id, order.generation] = f"ref-{self._made}"
-        self.alive[f"ref-{self._made}"] = Alive(order.id, order.generation, order.options, order.name)
+        settings = dict(self.settings(order))
+        made = Alive(order.id, order.generation, order.options, order.name, settings, order.deployment)
+        self.alive[f"ref-{self._made}"] = made
         return f"ref-{self._made}"
 
-    def _present(self, handle: Handle) -> Resource | None:
-        return self._resource(handle.ref) if handle.ref in self.alive else None
+    def _present(self, handle: Handle, *, first: bool = False) -> Resource | None:
+        return self._resource(handle.ref, first=first) if handle.ref in self.alive else None
 
     def _resource(self, ref: str, *, first: bool = False) -> Resource:
         secrets: dict[str, Secret[JsonValue]] = {"stream_key": Secret(self.secret_of(ref))} if self.has_secrets else {}
@@ -250,7 +409,30 @@ class FakeProvider(Scripted):
             playback if told else (),
             self.lease_seconds,
             {"region": "here"},
+            settings=dict(self.alive[ref].settings) if self.tells_settings else {},
+            rotated_at=self.alive[ref].rotated_at,
         )
+
+
+class Overwriting(FakeProvider):
+    """A change there is to read the whole and put it back: of two at once one undoes what the other did."""
+
+    def change(
+        self, handle: Handle, order: Order[FakeOptions], changed: frozenset[str], deadline: Deadline
+    ) -> Resource | None:
+        self._called("change", deadline)
+        self.orders.append(order)
+        read = self._play("peek", lambda: copy.deepcopy(self.alive.get(handle.ref)))
+        if read is None:
+            return None
+        self._bring(read, order, changed)
+
+        def work() -> Resource | None:
+            if one := self.alive.get(handle.ref):
+                one.settings, one.headers = read.settings, read.headers
+            return self._present(handle)
+
+        return self._play("change", work)
 
 
 class Unfindable(FakeProvider):
@@ -269,9 +451,19 @@ class Harmless(FakeProvider):
 
 
 class Plain(FakeProvider):
-    """It can neither renew nor find a reason to."""
+    """It can neither renew nor find a reason to, and changes nothing of what it made."""
 
-    verbs = frozenset({Verb.CREATE, Verb.READ, Verb.DELETE})
+    verbs = EVERYWHERE
+    changeable = frozenset()
+    notifies = False
+
+
+def notification(
+    ref: str, state: State, at: datetime, status: str = "told", reason: str | None = None
+) -> tuple[dict[str, str], str]:
+    """Headers and body of what the fake provider tells by itself."""
+    told = {"ref": ref, "state": state, "at": at.isoformat(), "status": status, "reason": reason}
+    return {"x-fake-notifier": NOTIFIER}, json.dumps(told)
 
 
 class FakeStore(Scripted):
@@ -280,28 +472,33 @@ class FakeStore(Scripted):
     def __init__(self, clock: Callable[[], datetime] = now) -> None:
         super().__init__()
         self.records: dict[str, Record] = {}
+        self.writes = 0
+        self.unindexed: set[str] = set()
+        """The streams that the index does not show yet."""
         self.events: dict[str, list[Happened]] = defaultdict(list)
         self.sealed: dict[str, bytes] = {}
         self._clock = clock
 
     def claim(self, record: Record) -> Record | None:
         def work() -> Record | None:
-            existing = self.load(record.stream.id)
+            existing = self._there(record.stream.id)
             if existing is None:
+                self.writes += 1
                 self.records[record.stream.id] = record
             return existing
 
-        return self._script.play("claim", work, interrupt_first=True)
+        return self._play("claim", work, interrupt_first=True)
 
     def load(self, stream_id: str) -> Record | None:
+        return self._play("load", lambda: self._there(stream_id))
+
+    def _there(self, stream_id: str) -> Record | None:
         record = self.records.get(stream_id)
         forgotten = record is None or (record.expires is not None and record.expires <= self._clock())
         return None if forgotten else record
 
     def update(self, record: Record, event: Happened | None = None, credentials: bytes | None = None) -> Record:
-        return self._script.play(
-            "update", lambda: self._replace(record, True, event, credentials), interrupt_first=True
-        )
+        return self._play("update", lambda: self._replace(record, True, event, credentials), interrupt_first=True)
 
     def settle(self, record: Record, event: Happened, credentials: bytes | None = None) -> Record:
         def work() -> Record:
@@ -309,10 +506,18 @@ class FakeStore(Scripted):
             ours = kept is not None and kept.claim is not None and kept.claim.attempt == record.attempt
             return self._replace(record, ours, event, credentials)
 
-        return self._script.play("settle", work, interrupt_first=True)
+        return self._play("settle", work, interrupt_first=True)
+
+    def recorded_as(self, provider: str, ref: str) -> list[str]:
+        def work() -> list[str]:
+            streams = [record.stream for record in self.records.values() if self._there(record.stream.id)]
+            found = [stream.id for stream in streams if (stream.provider, stream.provider_ref) == (provider, ref)]
+            return [stream_id for stream_id in found if stream_id not in self.unindexed]
+
+        return self._play("recorded_as", work)
 
     def credentials(self, stream_id: str) -> bytes | None:
-        return self.sealed.get(stream_id)
+        return self._play("credentials", lambda: self.sealed.get(stream_id))
 
     def timeline(self, stream_id: str) -> list[dict[str, Any]]:
         events = sorted(self._remembered(stream_id), key=lambda event: event.sequence)
@@ -334,13 +539,14 @@ class FakeStore(Scripted):
         if not allowed or kept is None or kept.revision != record.revision or told:
             raise Stale
         after = record.model_copy(update={"revision": record.revision + 1})
+        self.writes += 1
         self.records[stream_id] = after
         if event:
             self.events[stream_id].append(event)
         if credentials is not None:
             self.sealed[stream_id] = credentials
         if credentials == b"":
-            del self.sealed[stream_id]
+            self.sealed.pop(stream_id, None)
         return after
 
     def _remembered(self, stream_id: str) -> list[Happened]:
@@ -377,12 +583,15 @@ class FakeVault:
 
 
 class World:
-    """The workflows over fakes."""
+    """The workflows over fakes; ``given`` is what a deployment says of lifetimes and the like."""
 
-    def __init__(self, provider: FakeProvider | None = None) -> None:
+    def __init__(self, provider: FakeProvider | None = None, **given: Any) -> None:
+        self._given = given
         self.provider = provider or FakeProvider()
         self.clock = FakeClock()
-        self.store = FakeStore(self.clock)
+        self.moved = timedelta(0)
+        """How far business time is ahead of the clock."""
+        self.store = FakeStore(lambda: self.clock() + self.moved)
         self.vault = FakeVault()
 
         self.counted: list[str] = []
@@ -390,8 +599,9 @@ class World:
 
     @cached_property
     def parts(self) -> Parts:
+        times = (self.clock, lambda: self.moved)
         told = (self.counted.append, self.called_for.append)
-        return Parts(self.provider, self.store, self.vault, DEPLOYMENT, ACCOUNT, self.clock, *told)
+        return Parts(self.provider, self.store, self.vault, DEPLOYMENT, ACCOUNT, *times, *told, **self._given)
 
     @property
     def creation(self) -> Creation:
@@ -404,6 +614,56 @@ class World:
     @property
     def attention(self) -> Attention:
         return Attention(self.parts, self.lifecycle)
+
+    @property
+    def ending(self) -> Ending:
+        return Ending(self.parts)
+
+    @property
+    def changing(self) -> Changing:
+        return Changing(self.parts)
+
+    @property
+    def rotation(self) -> Rotation:
+        return Rotation(self.parts)
+
+    @property
+    def adoption(self) -> Adoption:
+        return Adoption(self.parts)
+
+    @property
+    def notices(self) -> Notices:
+        return Notices(self.parts)
+
+    @property
+    def outputs(self) -> Outputs:
+        return Outputs(self.parts)
+
+    @property
+    def now(self) -> datetime:
+        """Business time."""
+        return self.parts.present()
+
+    def attend(self, reason: Literal["renew", "expire", "due"], stream_id: str, beat: int | None = None) -> None:
+        """Somebody has the stream attended to, as over the bus."""
+        data = AttentionData(provider="fake", stream_id=stream_id, reason=reason, beat=beat)
+        self.attention.attend(data, "bus-1", whole_invocation())
+
+    def sweep(self) -> None:
+        """Whatever is due by now is attended to; what that raises is told to nobody who waits."""
+        for stream_id, record in list(self.store.records.items()):
+            if record.due_at and record.due_at <= self.now:
+                with suppress(HeadwaterError):
+                    self.attend("due", stream_id)
+
+    def wait(self, rounds: int = 1) -> None:
+        """Time passes until something is due, which is attended to; so many times, while there is anything."""
+        for _ in range(rounds):
+            due = [record.due_at for record in self.store.records.values() if record.due_at]
+            if not due:
+                return
+            self.clock.advance(max(0.0, (min(due) - self.now).total_seconds()))
+            self.sweep()
 
     def provision(self, key: str = "key", caller: Caller = CALLER, **body: Any) -> Opened:
         """Ask for a stream with this key and body."""

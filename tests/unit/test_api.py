@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from headwater.errors import (
 from headwater.ports import Caller
 from headwater.provider_function import ProviderFunction
 from headwater.requests import BODY_BYTES
-from headwater.streams import State, identify
+from headwater.streams import State, identify, now
 from tests.unit.fakes import (
     ACCOUNT,
     CANARY,
@@ -34,6 +35,7 @@ from tests.unit.fakes import (
     Plain,
     Unfindable,
     World,
+    notification,
     whole_invocation,
 )
 from tests.unit.test_queue import Context, batch, requested
@@ -650,9 +652,12 @@ def test_wired_to_aws_it_does_the_same(cloud: None, monkeypatch: pytest.MonkeyPa
         "ACCOUNT_ID": ACCOUNT,
         "CLAIM_MARGIN_SECONDS": "5",
         "LANDING_SECONDS": "20",
+        "DEFAULT_LIFETIME_SECONDS": "0",
+        "LIFETIME_CEILING_SECONDS": "0",
     }.items():
         monkeypatch.setenv(name, value)
-    function = ProviderFunction(kind)
+    made = kind()
+    function = ProviderFunction(lambda: made)
 
     def do(method: str, path: str, **rest: Any) -> Answered:
         return Answered(function(call(method, path, **rest), Context()))
@@ -665,10 +670,24 @@ def test_wired_to_aws_it_does_the_same(cloud: None, monkeypatch: pytest.MonkeyPa
     one = f"{ROOT}/{created.body['id']}"
     assert do("GET", f"{one}/credentials").body == {"id": created.body["id"], **created.body["credentials"]}
     assert do("GET", one, query={"refresh": "true"}).body["state"] == "ready"
+    changed = do(
+        "PATCH", one, body='{"options": {"quality": 0.7}, "metadata": {"a": "b"}}', headers={"If-Match": '"1"'}
+    )
+    assert (changed.status, changed.headers["etag"], changed.body["options"]["quality"]) == (200, '"2"', 0.7)
+    rotated = do("POST", f"{one}/credentials/rotate").body
+    assert do("GET", f"{one}/credentials").body == rotated != {"id": rotated["id"], **created.body["credentials"]}
+    headers, told = notification("ref-1", State.LIVE, now() + timedelta(minutes=1))
+    assert do("POST", "/notifications/fake", body=told, headers=headers).status == 204
+    assert do("GET", one).body["state"] == "live"
+    made.place("cam")
+    assert do("POST", f"{ROOT}/adopt", body='{"provider_ref": "cam"}').status == 201
+    assert do("POST", f"{ROOT}/adopt", body='{"provider_ref": "cam"}').status == 200
     assert do("DELETE", one).status == 204
     do("GET", one).problem(410, "stream-ended")
-    assert [event["type"] for event in do("GET", f"{one}/events").body["events"]] == ["StreamCreated", "StreamDeleted"]
+    told_of = [event["type"] for event in do("GET", f"{one}/events").body["events"]]
+    assert told_of[0] == "StreamCreated"
+    assert told_of[1:] == ["StreamUpdated", "StreamCredentialsRotated", "StreamStateChanged", "StreamDeleted"]
     items = aws.client("dynamodb").scan(TableName=NAME)["Items"]
     assert CANARY not in str(items)
-    assert not [item for item in items if item["sk"]["S"] == "CREDENTIALS"]
+    assert created.body["id"] not in {item["pk"]["S"][7:] for item in items if item["sk"]["S"] == "CREDENTIALS"}
     assert Caller(f"aws:{ACCOUNT}", "").tenant in str(items)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from headwater import aws, breaker
 from headwater.breaker import Settings, behind_breaker
@@ -29,8 +30,10 @@ from headwater.errors import (
     Upstream,
 )
 from headwater.provider import AnyProvider, Handle, Order, Provider, Removal, Search
+from headwater.simulcast import NewOutput
 from headwater.store import from_attributes, to_attributes
-from tests.unit.fakes import CANARY, FakeOptions, FakeProvider
+from headwater.streams import State, now
+from tests.unit.fakes import CANARY, FakeOptions, FakeProvider, notification
 from tests.unit.test_api import Service
 from tests.unit.test_store import NAME, table_properties
 
@@ -129,26 +132,18 @@ def circuit(table: None) -> Circuit:
 
 def test_what_the_provider_is_and_says_without_being_called_is_its_own(circuit: Circuit) -> None:
     inner, outer = circuit.inner, circuit.outer
-    for name in ("name", "api_version", "options_type", "verbs", "ambiguous_creates_allowed"):
+    declared = [name for name in Provider.__annotations__ if not name.startswith("_")]
+    assert {"name", "verbs", "changeable", "look_seconds", "notifies"} <= set(declared)
+    for name in declared:
         assert getattr(outer, name) is getattr(inner, name)
     assert outer.orphan_seconds(FakeOptions()) == inner.orphan_seconds(FakeOptions())
+    assert outer.settings(ORDER) == inner.settings(ORDER)
 
 
-def test_what_a_call_returns_is_passed_on(circuit: Circuit) -> None:
-    made = circuit.outer.create(ORDER, Deadline(20))
-    assert circuit.outer.read(Handle("str_1", made.ref, {}), Deadline(20))
-    assert circuit.inner.calls == ["create", "read"]
-    assert circuit.item() == {}, "the healthy path writes nothing"
-
-
-def test_a_call_s_time_is_the_caller_s(circuit: Circuit) -> None:
-    circuit.outer.create(ORDER, Deadline(20))
-    assert circuit.inner.time_given == [pytest.approx(20, abs=2)]
-
-
-def test_an_ambiguous_failure_is_passed_on_as_it_is(circuit: Circuit) -> None:
-    circuit.creates(5, ProviderOutcomeUnknown("silence", retry_after=7, upstream=Upstream("fake")))
-    assert circuit.state == "OPEN"
+def test_a_notification_is_read_while_it_is_open(circuit: Circuit) -> None:
+    """The provider calls: it is there."""
+    circuit.open()
+    assert circuit.outer.notice(*notification("ref-1", State.LIVE, now()))
 
 
 # ---- open
@@ -176,7 +171,17 @@ CALLS = [name for name, parameters in MEMBERS.items() if parameters[-1] == "dead
 @pytest.mark.parametrize("name", CALLS)
 def test_no_call_is_made_while_it_is_open_but_one_that_holds_on_to_a_stream(name: str, circuit: Circuit) -> None:
     circuit.open()
-    told = {"order": ORDER, "handle": HANDLE, "deployment": "unit"}
+    told: dict[str, Any] = {
+        "order": ORDER,
+        "handle": HANDLE,
+        "deployment": "unit",
+        "changed": frozenset({"/name"}),
+        "force": False,
+        "ref": "ref-1",
+        "wanted": NewOutput(url=SecretStr("rtmp://live.example"), stream_key=SecretStr("key")),
+        "output_id": "out-1",
+        "enabled": True,
+    }
     given = [told[parameter] for parameter in MEMBERS[name][1:-1]]
     before = len(circuit.inner.calls)
     error = circuit.failure(lambda: getattr(circuit.outer, name)(*given, Deadline(20)))

@@ -41,6 +41,12 @@ PROMISED = {
     "provider-secret-invalid": 500,
     "provider-secret-unavailable": 503,
     "internal-error": 500,
+    "adoption-not-allowed": 403,
+    "already-recorded": 409,
+    "not-at-provider": 404,
+    "notification-refused": 401,
+    "output-not-found": 404,
+    "stream-live": 409,
 }
 RETRYABLE = {
     "creation-in-progress",

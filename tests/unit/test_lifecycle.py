@@ -1,86 +1,42 @@
-"""What becomes of a stream that is there: read, renewed, lost, removed, expired."""
+"""What becomes of a stream that is there: read, looked at, lost, its lease renewed."""
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from headwater.changing import Match
 from headwater.deadline import Deadline
 from headwater.errors import (
     CapabilityNotSupported,
     CreationInProgress,
-    PreconditionFailed,
-    ProviderError,
+    ProviderPaymentRequired,
     ProviderRejected,
     ProviderUnavailable,
     StreamEnded,
     StreamNotFound,
 )
 from headwater.events import AttentionData
-from headwater.ports import Caller
-from headwater.records import Credentials
-from headwater.streams import State, Stream
+from headwater.lifecycle import Lifecycle
+from headwater.provider import Handle, Resource
+from headwater.records import LOOK_SECONDS, Credentials
+from headwater.streams import State
 from tests.unit.fakes import (
     CALLER,
     CANARY,
     CLAIM_SECONDS,
     STRANGER,
     FakeProvider,
-    Harmless,
-    Killed,
     Plain,
     Unfindable,
     World,
     whole_invocation,
 )
-
-
-class Standing(World):
-    """A world with one stream in it."""
-
-    def __init__(self, provider: FakeProvider | None = None, **body: Any) -> None:
-        super().__init__(provider)
-        self.stream = self.provision(**body).stream
-        self.provider.calls.clear()
-
-    def read(self, *, refresh: bool = False, caller: Caller = CALLER) -> Stream:
-        return self.lifecycle.read(caller, self.stream.id, refresh, whole_invocation())
-
-    def credentials(self, caller: Caller = CALLER) -> Credentials:
-        return self.lifecycle.credentials(caller, self.stream.id)
-
-    def keep_alive(self, caller: Caller = CALLER) -> Stream:
-        return self.lifecycle.keep_alive(caller, self.stream.id, whole_invocation())
-
-    def remove(self, caller: Caller = CALLER) -> str | None:
-        return self.lifecycle.remove(caller, self.stream.id, whole_invocation()).remains
-
-    def beat(self, beat: int) -> None:
-        data = AttentionData(provider="fake", stream_id=self.stream.id, reason="renew", beat=beat)
-        self.attention.attend(data, "bus-1", whole_invocation())
-
-    def expire(self) -> None:
-        data = AttentionData(provider="fake", stream_id=self.stream.id, reason="expire")
-        self.attention.attend(data, "bus-1", whole_invocation())
-
-    def interfere(self) -> None:
-        """Another worker writes to the record, to no visible effect."""
-        self.store.touch(self.stream.id)
-
-    def put(self, state: State) -> None:
-        stream = self.record().stream.model_copy(update={"state": state})
-        self.store.touch(stream.id, stream=stream, ended_at=self.clock())
-
-
-def unsettled(world: World) -> str:
-    """A stream whose worker died; its id."""
-    world.provider.fail("create", Killed())
-    with pytest.raises(Killed):
-        world.provision()
-    return world.id_of()
-
+from tests.unit.interleaving import every_death, every_meeting
+from tests.unit.standing import Standing, unsettled
 
 # ---- reading
 
@@ -149,7 +105,7 @@ def test_what_the_provider_does_not_tell_again_is_kept() -> None:
 
 def test_a_secret_that_the_provider_replaced_comes_with_the_next_change() -> None:
     world = Standing()
-    world.provider.rotate("ref-1")
+    world.provider.exchange("ref-1")
     world.provider.state = State.LIVE
     world.read(refresh=True)
     revealed = json.dumps(world.credentials().revealed())
@@ -159,7 +115,7 @@ def test_a_secret_that_the_provider_replaced_comes_with_the_next_change() -> Non
 
 def test_a_secret_that_the_provider_replaced_comes_even_if_nothing_else_changed() -> None:
     world = Standing()
-    world.provider.rotate("ref-1")
+    world.provider.exchange("ref-1")
     world.read(refresh=True)
     assert f"{CANARY}ref-1-1" in json.dumps(world.credentials().revealed())
 
@@ -239,9 +195,16 @@ def test_a_stranger_s_stream_looks_like_none() -> None:
         for call in (
             lambda: lifecycle.read(STRANGER, stream_id, False, whole_invocation()),
             lambda: lifecycle.read(STRANGER, stream_id, True, whole_invocation()),
-            lambda: lifecycle.credentials(STRANGER, stream_id),
+            lambda: lifecycle.credentials(STRANGER, stream_id, False, whole_invocation()),
+            lambda: lifecycle.credentials(STRANGER, stream_id, True, whole_invocation()),
             lambda: lifecycle.keep_alive(STRANGER, stream_id, whole_invocation()),
-            lambda: lifecycle.remove(STRANGER, stream_id, whole_invocation()),
+            lambda: world.ending.remove(STRANGER, stream_id, whole_invocation()),
+            lambda: world.changing.change(STRANGER, stream_id, {"name": "x"}, Match(), whole_invocation()),
+            lambda: world.changing.repair(STRANGER, stream_id, whole_invocation()),
+            lambda: world.rotation.rotate(STRANGER, stream_id, True, whole_invocation()),
+            lambda: world.outputs.list(STRANGER, stream_id, whole_invocation()),
+            lambda: world.outputs.switch(STRANGER, stream_id, "out-1", True, whole_invocation()),
+            lambda: world.outputs.remove(STRANGER, stream_id, "out-1", whole_invocation()),
             lambda: lifecycle.timeline(STRANGER, stream_id),
         ):
             with pytest.raises(StreamNotFound) as caught:
@@ -275,7 +238,8 @@ def test_another_provider_s_stream_looks_like_none() -> None:
 def test_credentials_are_what_the_create_answered() -> None:
     world = World()
     opened = world.provision()
-    assert world.lifecycle.credentials(CALLER, opened.stream.id) == opened.credentials
+    kept = world.lifecycle.credentials(CALLER, opened.stream.id, False, whole_invocation())
+    assert kept == opened.credentials
 
 
 def test_credentials_without_secrets_are_what_the_stream_shows() -> None:
@@ -286,11 +250,57 @@ def test_credentials_without_secrets_are_what_the_stream_shows() -> None:
     assert (revealed["ingest"], revealed["playback"]) == (world.stream.ingest, world.stream.playback)
 
 
+def test_credentials_can_be_read_anew_from_the_provider() -> None:
+    world = Standing()
+    world.provider.exchange("ref-1")
+    revealed = json.dumps(world.credentials(refresh=True).revealed())
+    assert (f"{CANARY}ref-1-1" in revealed, f"{CANARY}ref-1-0" in revealed) == (True, False)
+    assert world.read().credentials_rotated_at == world.clock()
+
+
+def test_credentials_that_the_provider_does_not_tell_again_are_those_that_are_kept() -> None:
+    world = Standing()
+    world.provider.tells_access = False
+    assert world.credentials(refresh=True) == world.credentials()
+
+
+@pytest.mark.parametrize("state", [State.ENDED, State.FAILED])
+def test_credentials_of_one_that_is_found_to_be_over_are_gone(state: State) -> None:
+    world = Standing()
+    world.provider.state = state
+    with pytest.raises(StreamEnded):
+        world.credentials(refresh=True)
+
+
+def test_credentials_of_one_that_is_to_end_since_the_provider_was_asked_are_gone() -> None:
+    world = Standing()
+    world.provider.fail("remove", ProviderUnavailable("later"))
+    world.provider.meanwhile("read", world.remove)
+    world.provider.state = State.LIVE
+    with pytest.raises(StreamEnded):
+        world.credentials(refresh=True)
+
+
+def test_credentials_that_meet_the_delete_are_either_whole_or_gone() -> None:
+    for refresh in (False, True):
+
+        def read(world: Standing, refresh: bool = refresh) -> object:
+            return world.credentials(refresh=refresh)
+
+        for met in every_meeting(Standing, read, Standing.remove):
+            if met.first.error:
+                assert isinstance(met.first.error, StreamEnded), met.label
+            else:
+                assert isinstance(met.first.value, Credentials)
+                assert met.first.value.secret, met.label
+            assert met.world.kinds() == ["StreamCreated", "StreamDeleted"], met.label
+
+
 def test_credentials_of_one_that_is_being_created_are_not_there_yet() -> None:
     world = World()
     stream_id = unsettled(world)
     with pytest.raises(CreationInProgress) as caught:
-        world.lifecycle.credentials(CALLER, stream_id)
+        world.lifecycle.credentials(CALLER, stream_id, False, whole_invocation())
     assert caught.value.retry_after == CLAIM_SECONDS
 
 
@@ -324,7 +334,7 @@ def test_keeping_alive_does_not_move_the_end_of_the_lifetime() -> None:
 
 def test_a_new_token_replaces_the_old() -> None:
     world = Standing(Unfindable())
-    world.provider.rotate("ref-1")
+    world.provider.exchange("ref-1")
     world.keep_alive()
     revealed = json.dumps(world.credentials().revealed())
     assert f"{CANARY}ref-1-1" in revealed
@@ -448,166 +458,316 @@ def test_a_beat_that_cannot_be_done_is_told() -> None:
     assert lease.beat == 2
 
 
-# ---- removing
+# ---- a lease that is held
 
 
-@pytest.mark.parametrize("provider", [FakeProvider, Unfindable, Harmless])
-def test_a_removed_stream_is_gone_at_the_provider_and_ended_in_the_record(provider: type[FakeProvider]) -> None:
-    world = Standing(provider())
-    world.clock.advance(10)
-    assert world.remove() is None
-    assert world.provider.alive == {}
-    record = world.record()
-    assert (record.stream.state, record.stream.state_reason) == (State.ENDED, "deleted")
-    assert record.ended_at == record.stream.updated_at == world.clock()
-    assert record.expires == world.clock() + timedelta(days=30)
-    assert world.kinds() == ["StreamCreated", "StreamDeleted"]
-    with pytest.raises(StreamEnded) as caught:
-        world.read()
-    assert caught.value.problem("r")["reason"] == "deleted"
-
-
-def test_a_removed_stream_s_credentials_are_gone() -> None:
-    world = Standing()
-    world.remove()
-    assert world.store.sealed == {}
-    with pytest.raises(StreamEnded):
-        world.credentials()
-
-
-def test_a_stream_that_is_removed_again_stays_as_it_is() -> None:
-    world = Standing()
-    world.remove()
-    before = world.record()
-    assert world.remove() is None
-    assert world.record() == before
-    assert world.provider.count("remove") == 1
-    assert world.kinds() == ["StreamCreated", "StreamDeleted"]
-
-
-def test_what_remains_at_the_provider_is_told() -> None:
-    world = Standing()
-    world.provider.remains = "Its recordings stay."
-    assert world.remove() == "Its recordings stay."
-
-
-def test_a_stream_that_is_being_created_cannot_be_removed() -> None:
-    world = World()
-    stream_id = unsettled(world)
-    with pytest.raises(CreationInProgress) as caught:
-        world.lifecycle.remove(CALLER, stream_id, whole_invocation())
-    assert caught.value.retry_after == CLAIM_SECONDS
-    assert world.provider.count("remove") == 0
-
-
-def test_who_is_told_to_come_back_is_never_told_to_come_too_early() -> None:
-    world = World()
-    stream_id = unsettled(world)
-    world.clock.advance(CLAIM_SECONDS - 2.4)
-    with pytest.raises(CreationInProgress) as caught:
-        world.lifecycle.remove(CALLER, stream_id, whole_invocation())
-    assert caught.value.retry_after == 3
-
-
-def test_of_a_stream_that_failed_there_is_nothing_to_remove() -> None:
-    world = World()
-    world.provider.fail("create", ProviderRejected("no"))
-    with pytest.raises(ProviderRejected):
-        world.provision()
-    assert world.lifecycle.remove(CALLER, world.id_of(), whole_invocation()).remains is None
-    assert world.provider.count("remove") == 0
-    assert world.kinds() == ["StreamFailed"]
-
-
-def test_what_failed_at_the_provider_after_it_was_made_is_removed() -> None:
-    world = Standing()
-    world.put(State.FAILED)
-    world.remove()
-    assert world.provider.alive == {}
-    assert world.record().stream.state is State.ENDED
-
-
-@pytest.mark.parametrize("error", [ProviderUnavailable("later"), ProviderRejected("no")])
-def test_a_removal_that_the_provider_refuses_ends_nothing(error: ProviderError) -> None:
-    world = Standing()
-    world.provider.fail("remove", error)
-    with pytest.raises(type(error)):
-        world.remove()
-    assert world.read().state is State.READY
+def test_of_three_renewals_two_may_fail() -> None:
+    """They come after a quarter of the lease each; the third is there before its last third has begun."""
+    world = Standing(Unfindable())
+    world.provider.fail("renew", ProviderUnavailable("later"), times=2)
+    for beat in (1, 2):
+        world.clock.advance(75)
+        with pytest.raises(ProviderUnavailable):
+            world.beat(beat)
+    lease = world.record().stream.lease
+    assert lease
+    assert lease.critical_at > world.clock()
+    world.clock.advance(75)
+    world.beat(3)
+    renewed = world.record().stream.lease
+    assert renewed
+    assert renewed.expires_at == world.clock() + timedelta(seconds=300)
     assert world.kinds() == ["StreamCreated"]
 
 
-def test_a_removal_whose_worker_died_is_finished_by_the_next() -> None:
-    world = Standing()
-    world.store.fail("update", Killed())
-    with pytest.raises(Killed):
-        world.remove()
+def test_a_lease_in_its_last_third_is_renewed_by_whoever_sweeps() -> None:
+    world = Standing(Unfindable())
+    world.provider.fail("renew", ProviderUnavailable("later"), times=3)
+    for beat in (1, 2, 3):
+        with pytest.raises(ProviderUnavailable):
+            world.beat(beat)
+    lease = world.record().stream.lease
+    assert lease
+    assert world.record().due_at == lease.critical_at
+    world.clock.advance(200)
+    world.sweep()
+    renewed = world.record().stream.lease
+    assert renewed
+    assert (renewed.beat, renewed.renewed_at) == (4, world.clock())
+
+
+def test_a_lease_counts_from_when_it_was_asked_for() -> None:
+    """What the provider took to answer is gone from it already."""
+    world = Standing(Unfindable())
+    asked_at = world.clock()
+    world.provider.meanwhile("renew", lambda: world.clock.advance(20))
+    world.beat(1)
+    lease = world.record().stream.lease
+    assert lease
+    assert (lease.renewed_at, lease.expires_at) == (asked_at, asked_at + timedelta(seconds=300))
+
+
+def test_a_lease_that_was_renewed_later_is_not_shortened_by_an_answer_that_comes_late() -> None:
+    world = Standing(Unfindable())
+
+    def later() -> None:
+        world.clock.advance(10)
+        world.keep_alive()
+
+    world.provider.meanwhile("renew", later)
+    world.beat(1)
+    lease = world.record().stream.lease
+    assert lease
+    assert (lease.renewed_at, lease.beat) == (world.clock(), 1)
+
+
+def test_a_renewal_that_nobody_pays_for_ends_the_stream_with_its_reason() -> None:
+    world = Standing(Unfindable())
+    world.provider.fail("renew", ProviderPaymentRequired("no credits"))
+    with pytest.raises(ProviderPaymentRequired):
+        world.beat(1)
+    stream = world.record().stream
+    assert (stream.state, stream.state_reason) == (State.ENDED, "provider-payment-required")
     assert world.provider.alive == {}
+    assert world.kinds() == ["StreamCreated", "StreamStateChanged"]
+    assert world.told("StreamStateChanged")[0]["stream"]["state"] == "ended"
+
+
+def test_a_stream_that_nobody_pays_for_ends_when_its_provider_can_be_reached_again() -> None:
+    world = Standing(Unfindable())
+    world.provider.fail("renew", ProviderPaymentRequired("no credits"))
+    world.provider.fail("remove", ProviderUnavailable("later"))
+    with pytest.raises(ProviderPaymentRequired):
+        world.keep_alive()
+    assert world.record().stream.state is State.ENDING
+    world.wait()
+    assert world.record().stream.state_reason == "provider-payment-required"
+    assert world.kinds() == ["StreamCreated", "StreamStateChanged"]
+
+
+def test_a_renewal_of_what_has_ended_at_its_provider_tells_the_provider_s_reason() -> None:
+    class Ends(Unfindable):
+        """A lease is not renewed of what has ended, of which it can tell for a while."""
+
+        def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:
+            self._called("renew", deadline)
+            return None
+
+        def read(self, handle: Handle, deadline: Deadline) -> Resource | None:
+            self._called("read", deadline)
+            return Resource(handle.ref, State.ENDED, "ended", state_reason="source-closed")
+
+    world = Standing(Ends())
+    with pytest.raises(StreamEnded) as caught:
+        world.keep_alive()
+    assert caught.value.problem("r")["reason"] == "source-closed"
+    assert world.kinds() == ["StreamCreated", "StreamStateChanged"]
+    assert world.store.sealed == {}
+
+
+def test_a_renewal_that_is_refused_of_what_is_there_is_told_as_such() -> None:
+    class Forgetful(Unfindable):
+        """It knows a stream, but not its lease."""
+
+        def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:
+            return None
+
+    world = Standing(Forgetful())
+    with pytest.raises(ProviderUnavailable):
+        world.keep_alive()
+    assert world.record().stream.state is State.READY
+
+
+def test_renewals_stop_with_the_delete() -> None:
+    world = Standing(Unfindable())
+    world.provider.fail("remove", ProviderUnavailable("later"))
     world.remove()
+    world.beat(1)
+    world.clock.advance(290)
+    world.sweep()
+    assert world.provider.count("renew") == 0
     assert world.record().stream.state is State.ENDED
+
+
+def test_a_renewal_that_meets_the_delete_is_told_that_the_stream_ends() -> None:
+    world = Standing(Unfindable())
+    world.provider.meanwhile("renew", world.remove)
+    with pytest.raises(StreamEnded):
+        world.keep_alive()
     assert world.kinds() == ["StreamCreated", "StreamDeleted"]
+    assert world.store.sealed == {}
 
 
-def test_a_removal_that_met_a_mere_write_is_no_failed_precondition() -> None:
-    world = Standing()
-    world.provider.meanwhile("remove", world.interfere)
-    world.remove()
-    assert world.kinds() == ["StreamCreated", "StreamDeleted"]
+def test_a_beat_that_meets_a_mere_write_is_no_beat_missed() -> None:
+    world = Standing(Unfindable())
+    world.store.meanwhile("update", world.interfere)
+    world.beat(1)
+    assert world.provider.count("renew") == 1
 
 
-def test_two_removals_at_once_announce_one_deletion() -> None:
-    world = Standing()
-    world.provider.meanwhile("remove", world.remove)
-    with suppress(PreconditionFailed):  # either answer is true; what counts is what is recorded
-        world.remove()
-    assert world.kinds() == ["StreamCreated", "StreamDeleted"]
+def test_a_deployment_s_new_terms_move_no_end_that_was_told() -> None:
+    world = Standing(Unfindable())
+    told = world.stream.expires_at
+    changed = replace(world.parts, leased_lifetime=60, lifetime_ceiling=60)
+    Lifecycle(changed).keep_alive(CALLER, world.stream.id, whole_invocation())
+    assert world.record().stream.expires_at == told
 
 
-# ---- expiring
+class Tokens(Unfindable):
+    """Each renewal exchanges the token, and the one before opens nothing any more."""
+
+    def renew(self, handle: Handle, deadline: Deadline) -> Resource | None:
+        self._called("renew", deadline)
+
+        def work() -> Resource | None:
+            if one := self.alive.get(handle.ref):
+                one.rotations += 1
+            return self._present(handle)
+
+        return self._play("renew", work)
 
 
-def test_a_stream_expires_when_its_lifetime_is_over() -> None:
-    world = Standing(max_lifetime_seconds=60)
-    world.clock.advance(60)
-    world.expire()
-    assert world.provider.alive == {}
+def opens_it(world: Standing) -> bool:
+    return world.provider.secret_of("ref-1") in world.secrets()
+
+
+def test_of_renewals_at_once_the_token_that_is_kept_is_the_last_one() -> None:
+    for met in every_meeting(lambda: Standing(Tokens()), lambda world: world.beat(1), Standing.keep_alive):
+        assert met.first.error is None, met.label
+        assert met.second.error is None, met.label
+        assert opens_it(met.world), met.label
+        assert met.world.kinds() == ["StreamCreated"], met.label
+
+
+def test_a_renewal_and_a_delete_at_once_end_in_one_deletion() -> None:
+    for met in every_meeting(lambda: Standing(Tokens()), Standing.keep_alive, Standing.remove):
+        assert met.world.record().stream.state is State.ENDED, met.label
+        assert met.world.kinds() == ["StreamCreated", "StreamDeleted"], met.label
+        assert met.world.store.sealed == {}, met.label
+        assert isinstance(met.first.error, StreamEnded | None), met.label
+
+
+def test_a_renewal_s_worker_may_die_anywhere() -> None:
+    for world, label in every_death(lambda: Standing(Tokens()), lambda world: world.beat(1)):
+        world.clock.advance(200)
+        world.sweep()
+        assert opens_it(world), label
+        assert world.kinds() == ["StreamCreated"], label
+
+
+# ---- a lease that its caller holds alone
+
+
+def alone(provider: FakeProvider | None = None, **body: Any) -> Standing:
+    return Standing(provider or Unfindable(), lease={"managed": False}, **body)
+
+
+def test_a_lease_that_its_caller_holds_is_shown_with_its_end() -> None:
+    world = alone()
+    lease = world.read().lease
+    assert lease
+    assert (lease.managed, lease.expires_at) == (False, world.clock() + timedelta(seconds=300))
+    assert world.read().expires_at is None
+
+
+def test_a_lease_that_its_caller_holds_is_not_renewed_by_us() -> None:
+    world = alone()
+    world.beat(1)
+    world.clock.advance(290)
+    world.look()
+    world.sweep()
+    assert world.untouched
+
+
+def test_a_lease_that_its_caller_holds_is_due_only_once_it_may_be_over() -> None:
+    world = alone()
+    lease = world.read().lease
+    assert lease
+    assert world.record().due_at == lease.expires_at + timedelta(seconds=LOOK_SECONDS)
+    world.clock.advance(200)
+    held = world.keep_alive().lease
+    assert held
+    assert not held.managed
+    assert world.record().due_at == held.expires_at + timedelta(seconds=LOOK_SECONDS)
+
+
+def test_a_lease_that_its_caller_let_go_of_is_that_stream_s_end() -> None:
+    world = alone()
+    world.provider.alive.clear()
+    world.wait()
     record = world.record()
-    assert (record.stream.state, record.stream.state_reason) == (State.ENDED, "expired")
+    assert (record.stream.state, record.stream.state_reason) == (State.ENDED, "lease-expired")
+    assert record.due_at is None
     assert world.kinds() == ["StreamCreated", "StreamExpired"]
     assert world.store.sealed == {}
 
 
-def test_a_stream_does_not_expire_too_soon() -> None:
-    world = Standing(max_lifetime_seconds=60)
-    world.clock.advance(59.9)
-    world.expire()
-    assert world.provider.calls == []
-
-
-def test_a_stream_without_a_lifetime_does_not_expire() -> None:
-    world = Standing()
-    world.clock.advance(10_000_000)
-    world.expire()
-    assert world.provider.calls == []
-
-
-def test_a_stream_expires_once() -> None:
-    world = Standing(max_lifetime_seconds=60)
-    world.clock.advance(60)
-    world.expire()
-    world.expire()
-    assert world.provider.count("remove") == 1
+def test_a_lease_that_its_caller_let_go_of_is_the_end_too_while_the_provider_tells_of_it_still() -> None:
+    world = alone()
+    world.provider.state = State.ENDED
+    world.wait()
+    assert world.record().stream.state_reason == "lease-expired"
     assert world.kinds() == ["StreamCreated", "StreamExpired"]
 
 
-def test_an_expiry_that_the_provider_could_not_do_is_done_when_it_is_told_again() -> None:
-    world = Standing(max_lifetime_seconds=60)
+def test_what_has_ended_before_its_caller_s_lease_was_over_has_ended_for_another_reason() -> None:
+    world = alone()
+    world.provider.state = State.ENDED
+    with pytest.raises(StreamEnded):
+        world.refresh()
+    assert world.kinds() == ["StreamCreated", "StreamStateChanged"]
+
+
+def test_what_has_gone_before_its_caller_s_lease_was_over_is_lost() -> None:
+    world = alone()
+    world.provider.alive.clear()
+    with pytest.raises(StreamEnded):
+        world.refresh()
+    assert world.kinds() == ["StreamCreated", "StreamLost"]
+
+
+def test_what_is_gone_though_we_held_its_lease_is_lost() -> None:
+    world = Standing(Unfindable())
+    world.provider.alive.clear()
+    world.clock.advance(1000)
+    with pytest.raises(StreamEnded):
+        world.refresh()
+    assert world.kinds() == ["StreamCreated", "StreamLost"]
+
+
+def test_a_stream_whose_caller_holds_it_still_is_looked_at_again() -> None:
+    world = alone()
+    world.wait()
+    assert world.provider.calls == ["read"]
+    assert world.record().due_at == world.clock() + timedelta(seconds=LOOK_SECONDS)
+    assert world.kinds() == ["StreamCreated"]
+
+
+def test_a_stream_whose_caller_let_go_is_deleted_if_that_is_what_its_caller_asks() -> None:
+    """That it ended by itself meanwhile does not make it expired: whoever ends it says so."""
+    for met in every_meeting(lapsed, lambda world: world.refresh(), Standing.remove):
+        assert met.world.record().stream.state is State.ENDED, met.label
+        (kind,) = met.world.kinds()[1:]
+        reasons = {"StreamDeleted": "deleted", "StreamExpired": "lease-expired"}
+        assert met.world.record().stream.state_reason == reasons[kind], met.label
+
+
+def lapsed() -> Standing:
+    world = alone()
+    world.provider.alive.clear()
+    world.clock.advance(400)
+    return world
+
+
+def test_a_lifetime_ends_a_stream_whose_caller_holds_it_too() -> None:
+    world = alone(max_lifetime_seconds=60)
     world.clock.advance(60)
-    world.provider.fail("remove", ProviderUnavailable("later"))
-    with pytest.raises(ProviderUnavailable):
-        world.expire()
     world.expire()
     assert world.kinds() == ["StreamCreated", "StreamExpired"]
+    assert world.record().stream.state_reason == "expired"
+
+
+# ---- attention
 
 
 @pytest.mark.parametrize("state", [State.ENDED, State.LOST, State.FAILED])
@@ -668,7 +828,7 @@ def test_the_event_of_a_command_tells_the_command_that_brought_it_about() -> Non
 def test_a_renewal_s_new_token_is_kept_whatever_was_written_meanwhile() -> None:
     world = Standing(Unfindable())
     world.provider.meanwhile("renew", world.interfere)
-    world.provider.rotate("ref-1")
+    world.provider.exchange("ref-1")
     world.keep_alive()
     assert world.provider.secret_of("ref-1") in json.dumps(world.credentials().revealed())
 
@@ -679,3 +839,18 @@ def test_what_is_no_id_is_not_looked_for(stream_id: str) -> None:
     world.store.fail("load", AssertionError("the table refuses such keys"), times=9)
     with pytest.raises(StreamNotFound):
         world.lifecycle.timeline(CALLER, stream_id)
+
+
+def test_a_renewal_that_tells_another_state_is_as_good_as_a_look() -> None:
+    world = Standing(Unfindable())
+    world.provider.state = State.LIVE
+    assert world.keep_alive().state is State.LIVE
+    assert world.kinds() == ["StreamCreated", "StreamStateChanged"]
+    assert world.provider.count("read") == 0
+
+
+def test_a_renewal_that_tells_no_state_changes_none() -> None:
+    world = Standing(Unfindable())
+    world.provider.state, world.provider.provider_status = State.LIVE, None
+    assert world.keep_alive().state is State.READY
+    assert world.kinds() == ["StreamCreated"]

@@ -89,6 +89,13 @@ def test_what_was_made_a_moment_ago_is_not_told_yet(world: Orphanage) -> None:
     assert only(world.search().orphans).why is Why.NO_RECORD
 
 
+def test_an_orphan_ages_by_business_time(world: Orphanage) -> None:
+    world.put("key", age=14 * 60)
+    world.moved = timedelta(seconds=61)
+    orphan = only(world.search().orphans)
+    assert orphan.first_seen == world.clock() + world.moved
+
+
 def test_what_is_of_unknown_age_is_told(world: Orphanage) -> None:
     world.put("key", age=None)
     assert only(world.search().orphans).created_at is None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from headwater.ending import AGAIN_SECONDS
 from headwater.errors import (
     ProviderOutcomeUnknown,
     ProviderRejected,
@@ -226,6 +227,13 @@ def test_a_request_without_a_deadline_is_worth_it_for_an_hour(world: World) -> N
     assert world.record("k2").stream.state is State.READY
 
 
+def test_a_request_s_deadline_is_of_real_time(world: World) -> None:
+    world.moved = timedelta(days=40)
+    later = (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
+    assert receive(world, requested(deadline=later)) == []
+    assert world.record().stream.state is State.READY
+
+
 def test_a_request_larger_than_a_body_may_be_is_refused(world: World) -> None:
     """Its event would be too large to be published."""
     metadata = {str(each): "\U0001f408" * 1024 for each in range(50)}
@@ -296,8 +304,9 @@ def test_while_another_worker_is_at_it_the_message_comes_again(world: World) -> 
 def test_a_request_whose_deadline_passes_between_two_attempts_has_failed(world: World) -> None:
     world.provider.fail("create", ProviderUnavailable("later"))
     assert receive(world, requested()) == ["m-1"]
-    passed = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
-    assert receive(world, requested(deadline=passed)) == []
+    passed = datetime.now(UTC) - timedelta(seconds=1)
+    world.store.touch(world.id_of(), try_until=passed)  # as if it had been its deadline from the beginning
+    assert receive(world, requested(deadline=passed.isoformat())) == []
     record = world.record()
     assert (record.claim, record.stream.state) == (None, State.FAILED)
     assert world.kinds() == ["StreamFailed"]
@@ -376,12 +385,21 @@ def test_a_stream_is_ended_when_its_lifetime_is_over(standing: World) -> None:
     assert standing.store.events[standing.id_of()][-1].request_id == "bus-1"
 
 
-def test_an_ending_that_the_provider_could_not_do_comes_again(standing: World) -> None:
+def test_an_ending_that_the_provider_could_not_do_is_recorded_and_due_again(standing: World) -> None:
     standing.clock.advance(60)
     standing.provider.fail("remove", ProviderUnavailable("later"))
-    assert receive(standing, attention(standing.id_of(), "expire")) == ["m-1"]
     assert receive(standing, attention(standing.id_of(), "expire")) == []
+    assert standing.record().stream.state is State.ENDING
+    assert standing.record().due_at == standing.clock() + timedelta(seconds=AGAIN_SECONDS)
+    assert receive(standing, attention(standing.id_of(), "due")) == []
     assert standing.kinds() == ["StreamCreated", "StreamExpired"]
+
+
+def test_an_ending_that_the_provider_refuses_does_not_come_again_by_the_queue(standing: World) -> None:
+    standing.clock.advance(60)
+    standing.provider.fail("remove", ProviderRejected("no"))
+    assert receive(standing, attention(standing.id_of(), "expire")) == []
+    assert standing.record().stream.state is State.ENDING
 
 
 def lost(world: World) -> None:

@@ -107,6 +107,25 @@ class StoreContract:
     def test_claims_of_two_ids_do_not_meet(self, store: Store, claimed: Record) -> None:
         assert store.claim(a_claimed_record("another key")) is None
 
+    # what a resource is recorded as
+
+    def test_a_resource_s_stream_is_found_by_it(self, store: Store, standing: Record) -> None:
+        assert store.recorded_as("fake", "ref-1") == [standing.stream.id]
+
+    def test_another_s_resource_of_the_same_id_is_another(self, store: Store, standing: Record) -> None:
+        assert store.recorded_as("another", "ref-1") == []
+        assert store.recorded_as("fake", "ref-11") == []
+
+    def test_all_that_a_resource_was_recorded_as_are_found(self, store: Store, standing: Record) -> None:
+        second = a_claimed_record("second")
+        store.claim(second)
+        after = settled(second)
+        store.settle(after, told(after))
+        assert sorted(store.recorded_as("fake", "ref-1")) == sorted([standing.stream.id, after.stream.id])
+
+    def test_what_is_being_created_has_no_resource_yet(self, store: Store, claimed: Record) -> None:
+        assert store.recorded_as("fake", "ref-1") == []
+
     # load
 
     def test_what_is_not_there_is_none(self, store: Store) -> None:
@@ -426,6 +445,8 @@ class TestTable(StoreContract):
             "provide-client-params.dynamodb.TransactWriteItems",
             lambda params, **_: tokens.append(params["ClientRequestToken"]),
         )
+        moment = now()
+        table = Table(client, NAME, lambda: moment)  # it is part of what is sent
         after = settled(a_claimed_record())
         for _ in range(2):
             with pytest.raises(Stale):

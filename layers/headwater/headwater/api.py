@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,8 @@ OLDEST_SECONDS = 15
 LONGEST_SECONDS = 86_400
 RETRY_SECONDS = 2
 """When to come back where nobody knows better: not every provider says."""
+
+TAG = re.compile('"[0-9]{1,9}"')
 
 type Answer = Response[Any]
 
@@ -90,6 +93,19 @@ class Api:
         """Whether the caller sent this preference (RFC 7240), which is a token without a value."""
         sent = (self.event.headers.get("Prefer") or "").split(",")
         return preference in {one.split(";")[0].strip().lower() for one in sent}
+
+    def asks(self, parameter: str) -> bool:
+        """Whether a parameter of the query is ``true``."""
+        return (self.event.query_string_parameters or {}).get(parameter) == "true"
+
+    @property
+    def if_match(self) -> frozenset[int] | None:
+        """The versions that ``If-Match`` (RFC 9110) names; None where any will do. A weak tag matches none."""
+        sent = self.event.headers.get("If-Match")
+        if sent is None or sent.strip() == "*":
+            return None
+        tags = (one.strip() for one in sent.split(","))
+        return frozenset(int(tag[1:-1]) for tag in tags if TAG.fullmatch(tag))
 
     @property
     def body(self) -> str:

@@ -1,4 +1,4 @@
-"""Every failure that Headwater answers, sorted by who can act on it.
+"""Every failure that Headwater answers, sorted by who can act on it. Nobody reads its text to decide anything.
 
 HeadwaterError
 ├── CallerError                      the caller changes the request
@@ -6,13 +6,19 @@ HeadwaterError
 │   ├── IdempotencyKeyMissing        400
 │   ├── IdempotencyKeyInvalid        400
 │   ├── Unauthenticated              401
+│   ├── NotificationRefused          401
+│   ├── AdoptionNotAllowed           403
 │   ├── RouteNotFound                404
 │   ├── ProviderUnknown              404
 │   ├── StreamNotFound               404
+│   ├── OutputNotFound               404
+│   ├── NotAtProvider                404
 │   ├── CreationInProgress           409  + Retry-After
 │   ├── NameTaken                    409
 │   ├── CapabilityNotSupported       409
 │   ├── CreationAbandoned            409
+│   ├── StreamLive                   409
+│   ├── AlreadyRecorded              409
 │   ├── StreamEnded                  410
 │   ├── PreconditionFailed           412
 │   ├── BodyTooLarge                 413
@@ -34,8 +40,6 @@ HeadwaterError
     ├── ProviderSecretInvalid        500
     ├── ProviderSecretUnavailable    503  + Retry-After
     └── InternalError                500
-
-The status belongs to the class, and nobody reads an error's text to decide anything.
 """
 
 from dataclasses import asdict, dataclass
@@ -101,7 +105,8 @@ class HeadwaterError(Exception):
 
     def problem(self, request_id: str) -> dict[str, Any]:
         """This failure as an RFC 9457 problem."""
-        problem: dict[str, Any] = {
+        upstream = {"upstream": asdict(self.upstream)} if self.upstream else {}
+        return {
             "type": TYPE_BASE + self.code,
             "title": self.title,
             "status": self.status,
@@ -111,10 +116,8 @@ class HeadwaterError(Exception):
             "retryable": self.retryable,
             "errors": [asdict(fault) for fault in self.faults],
             **self.extra,
+            **upstream,
         }
-        if self.upstream:
-            problem["upstream"] = asdict(self.upstream)
-        return problem
 
 
 class CallerError(HeadwaterError):
@@ -137,6 +140,14 @@ class Unauthenticated(CallerError):
     code, status, title = "unauthenticated", 401, "It cannot be told who is calling"
 
 
+class NotificationRefused(CallerError):
+    code, status, title = "notification-refused", 401, "The notification does not prove where it comes from"
+
+
+class AdoptionNotAllowed(CallerError):
+    code, status, title = "adoption-not-allowed", 403, "Only AWS principals may adopt"
+
+
 class RouteNotFound(CallerError):
     code, status, title = "route-not-found", 404, "There is nothing at this address"
 
@@ -147,6 +158,14 @@ class ProviderUnknown(CallerError):
 
 class StreamNotFound(CallerError):
     code, status, title = "stream-not-found", 404, "No such stream"
+
+
+class OutputNotFound(CallerError):
+    code, status, title = "output-not-found", 404, "The stream is sent on to no such output"
+
+
+class NotAtProvider(CallerError):
+    code, status, title = "not-at-provider", 404, "The provider has nothing of this id"
 
 
 class CreationInProgress(CallerError):
@@ -163,9 +182,15 @@ class CapabilityNotSupported(CallerError):
 
 
 class CreationAbandoned(CallerError):
-    """Nothing was made, and nobody waits for it any more. Told by an event, never as an answer."""
-
     code, status, title = "creation-abandoned", 409, "The creation of this stream was given up"
+
+
+class StreamLive(CallerError):
+    code, status, title = "stream-live", 409, "Somebody is sending to this stream"
+
+
+class AlreadyRecorded(CallerError):
+    code, status, title = "already-recorded", 409, "This resource belongs to a stream already"
 
 
 class StreamEnded(CallerError):
@@ -213,8 +238,6 @@ class ProviderConflict(ProviderError):
 
 
 class GuardSpent(ProviderError):
-    """The provider's duplicate guard is held, as it seems by nothing that it still has."""
-
     code, status, title = "provider-guard-spent", 409, "The provider still holds this key for a stream that is gone"
     retryable = transient = True
 

@@ -27,6 +27,18 @@ class StateData(StreamData):
     previous_state: State
 
 
+class ChangeData(StreamData):
+    """``changed`` is what is other than before, by pointer into a request."""
+
+    changed: list[str]
+
+
+class DriftData(StreamData):
+    """``fields`` is what is otherwise at the provider than asked for, by pointer into a request; none: nothing is."""
+
+    fields: list[str]
+
+
 class Wrong(Frozen):
     """One thing that was wrong with a request; see ``errors.Fault``."""
 
@@ -70,6 +82,29 @@ class StreamStateChanged(Happened):
     """The provider tells another state than the one that was recorded."""
 
     data: StateData
+
+
+class StreamUpdated(Happened):
+    """A stream was changed because somebody asked, at its provider too where that is concerned."""
+
+    data: ChangeData
+
+
+class StreamCredentialsRotated(Happened):
+    """What opens a stream was exchanged: by us because somebody asked, or by somebody else at the provider.
+
+    The new secrets are at ``/credentials``. A renewed lease may bring a new token too, and is not worth an event.
+    """
+
+
+class StreamDrifted(Happened):
+    """What the provider has is not, or no longer, what was asked for. Nothing was repaired."""
+
+    data: DriftData
+
+
+class StreamAdopted(Happened):
+    """A resource that somebody else had made at the provider was recorded as a stream."""
 
 
 class StreamDeleted(Happened):
@@ -145,7 +180,11 @@ class StreamRequested(BaseModel):
 
 PUBLISHED: tuple[type[Happened], ...] = (
     StreamCreated,
+    StreamAdopted,
+    StreamUpdated,
     StreamStateChanged,
+    StreamCredentialsRotated,
+    StreamDrifted,
     StreamDeleted,
     StreamExpired,
     StreamFailed,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from headwater.deadline import Deadline
 from headwater.errors import HeadwaterError
-from headwater.lifecycle import ID
+from headwater.keeping import ID
 from headwater.orphans import (
     REMOVABLE,
     YOUNG,
@@ -51,7 +51,7 @@ class OrphanSearch:
         provider = self.parts.provider
         report = Report(
             provider=provider.name,
-            searched_at=self.parts.clock(),
+            searched_at=self.parts.present(),
             marks=provider.marks,
             dry_run=dry_run,
             removes=self.removes,

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from headwater.events import AttentionData, Happened
-from headwater.provider import AnyProvider
+from headwater.provider import AnyProvider, Verb
 from headwater.records import Record
+from headwater.requests import Terms
 from headwater.streams import now
 
 
@@ -32,6 +33,9 @@ class Store(Protocol):
 
     def settle(self, record: Record, event: Happened, credentials: bytes | None = None) -> Record:
         """As ``update``, but on condition that this record's ``attempt`` still holds the claim. Raises ``Stale``."""
+
+    def recorded_as(self, provider: str, ref: str) -> list[str]:
+        """The ids of the streams that a provider's resource belongs or belonged to: a hint, perhaps a little old."""
 
     def credentials(self, stream_id: str) -> bytes | None:
         """The sealed credentials; None where there are none."""
@@ -89,7 +93,16 @@ class Parts:
     undecided_pause: float = 900
     """Between looks for a resource that can neither be found nor ruled out."""
     leased_lifetime: int = 3600
-    """How long a leased stream is held where its caller does not say."""
+    """How long a leased stream is held where nobody says."""
+    default_lifetime: int | None = None
+    """How long a stream lives where its caller does not say; None: until somebody ends it."""
+    lifetime_ceiling: int | None = None
+    """How long any stream lives at most."""
+
+    @property
+    def terms(self) -> Terms:
+        """What a request must keep to."""
+        return Terms(self.lifetime_ceiling, Verb.KEEPALIVE in self.provider.verbs)
 
     def present(self) -> datetime:
         """The time by which streams live and end."""

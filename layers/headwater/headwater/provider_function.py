@@ -2,18 +2,33 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from headwater.answers import PRIVATE, opened_answer, stream_answer, tag
 from headwater.api import Answer, Api, deadline_of, reply
 from headwater.attention import Attention
 from headwater.creation import Accepted, Creation, Opened
+from headwater.ending import Ending
 from headwater.lifecycle import Lifecycle
 from headwater.ports import Parts
 from headwater.provider import AnyProvider
 from headwater.requests import parse
-from headwater.streams import Stream, as_json
+from headwater.streams import State, as_json
 
-PRIVATE = {"Cache-Control": "no-store"}
+if TYPE_CHECKING:
+    from headwater.rare_routes import RareRoutes
+
+RARE = (
+    ("POST", "/adopt", "adopt"),
+    ("PATCH", "/<stream_id>", "change"),
+    ("POST", "/<stream_id>/repair", "repair"),
+    ("POST", "/<stream_id>/credentials/rotate", "rotate"),
+    ("GET", "/<stream_id>/outputs", "outputs"),
+    ("POST", "/<stream_id>/outputs", "add_output"),
+    ("PATCH", "/<stream_id>/outputs/<output_id>", "switch_output"),
+    ("DELETE", "/<stream_id>/outputs/<output_id>", "remove_output"),
+)
+"""Routes below a provider's that few calls take, and the methods of ``RareRoutes`` that answer them."""
 
 
 class ProviderFunction:
@@ -53,6 +68,10 @@ class ProviderFunction:
         return Lifecycle(self.parts)
 
     @cached_property
+    def ending(self) -> Ending:
+        return Ending(self.parts)
+
+    @cached_property
     def attention(self) -> Attention:
         return Attention(self.parts, self.lifecycle)
 
@@ -67,53 +86,62 @@ class ProviderFunction:
         api.routes.get(f"{one}/credentials")(self._credentials)
         api.routes.post(f"{one}/keepalive")(self._keep_alive)
         api.routes.get(f"{one}/events")(self._timeline)
+        for method, path, name in RARE:
+            api.routes.route(root + path, method=[method])(self._rarely(name))
+        if self.parts.provider.notifies:
+            api.routes.post(f"/notifications/{self.parts.provider.name}")(self._rarely("notified"))
         return api
+
+    def _rarely(self, name: str) -> Callable[..., Answer]:
+        """A route of ``RareRoutes``, which is imported when it is called."""
+
+        def answer(**given: str) -> Answer:
+            answered: Answer = getattr(self.rare, name)(**given)
+            return answered
+
+        return answer
+
+    @cached_property
+    def rare(self) -> "RareRoutes":
+        from headwater.rare_routes import RareRoutes
+
+        return RareRoutes(self.api, self.parts)
 
     def _create(self) -> Answer:
         api, provider = self.api, self.parts.provider
         key, body = api.idempotency_key, api.body
-        wanted = parse(body, provider.options_type)
+        wanted = parse(body, provider.options_type, self.parts.terms)
         if api.prefers("respond-async"):
             return self._accepted(self.creation.accept(api.caller, key, wanted))
-        return self._opened(self.creation.provision(api.caller, key, wanted, api.deadline))
-
-    def _opened(self, opened: Opened) -> Answer:
-        stream = opened.stream
-        headers = {"Location": self.api.location(stream.href), **PRIVATE, **_tag(stream)}
-        if opened.replayed:
-            headers["Idempotency-Replayed"] = "true"
-        body = as_json(stream) | {"credentials": opened.credentials.revealed()}
-        return reply(200 if opened.replayed else 201, body, headers)
+        return opened_answer(api, self.creation.provision(api.caller, key, wanted, api.deadline))
 
     def _accepted(self, accepted: Accepted | Opened) -> Answer:
         if isinstance(accepted, Opened):
-            return self._opened(accepted)
+            return opened_answer(self.api, accepted)
         stream = accepted.stream
-        headers = {"Location": self.api.location(stream.href), "Preference-Applied": "respond-async", **_tag(stream)}
+        headers = {"Location": self.api.location(stream.href), "Preference-Applied": "respond-async", **tag(stream)}
         if accepted.again:
             headers["Idempotency-Replayed"] = "true"
         return reply(202, as_json(stream), headers)
 
     def _read(self, stream_id: str) -> Answer:
-        refresh = (self.api.event.query_string_parameters or {}).get("refresh") == "true"
-        stream = self.lifecycle.read(self.api.caller, stream_id, refresh, self.api.deadline)
-        return reply(200, as_json(stream), _tag(stream))
+        stream = self.lifecycle.read(self.api.caller, stream_id, self.api.asks("refresh"), self.api.deadline)
+        return stream_answer(stream)
 
     def _remove(self, stream_id: str) -> Answer:
-        remains = self.lifecycle.remove(self.api.caller, stream_id, self.api.deadline).remains
-        return reply(200, {"id": stream_id, "state": "ended", "remains": remains}) if remains else reply(204)
+        ended = self.ending.remove(self.api.caller, stream_id, self.api.deadline)
+        if ended.stream.state is State.ENDING:
+            return reply(202, as_json(ended.stream), tag(ended.stream))
+        told = {"id": stream_id, "state": ended.stream.state, "remains": ended.remains}
+        return reply(200, told) if ended.remains else reply(204)
 
     def _credentials(self, stream_id: str) -> Answer:
-        credentials = self.lifecycle.credentials(self.api.caller, stream_id)
+        api = self.api
+        credentials = self.lifecycle.credentials(api.caller, stream_id, api.asks("refresh"), api.deadline)
         return reply(200, {"id": stream_id, **credentials.revealed()}, PRIVATE)
 
     def _keep_alive(self, stream_id: str) -> Answer:
-        stream = self.lifecycle.keep_alive(self.api.caller, stream_id, self.api.deadline)
-        return reply(200, as_json(stream), _tag(stream))
+        return stream_answer(self.lifecycle.keep_alive(self.api.caller, stream_id, self.api.deadline))
 
     def _timeline(self, stream_id: str) -> Answer:
         return reply(200, {"id": stream_id, "events": self.lifecycle.timeline(self.api.caller, stream_id)})
-
-
-def _tag(stream: Stream) -> dict[str, str]:
-    return {"ETag": f'"{stream.version}"'}

@@ -112,12 +112,13 @@ class Inbox:
             request = _raw(envelope)
             if len(json.dumps(request, default=str, ensure_ascii=False).encode(errors="replace")) > BODY_BYTES:
                 raise InvalidRequest(f"A request has at most {BODY_BYTES} bytes.")
-            wanted = check(request, self._parts.provider.options_type)
+            wanted = check(request, self._parts.provider.options_type, self._parts.terms)
             if split_secrets(wanted.options)[1]:
                 raise InvalidRequest("A secret may not travel over the bus: open this stream by the API.")
         except CallerError as error:
             self._creation.refuse(caller, key, error)
             return
+        # By real time: a deadline is of the clock of whoever asks, and the envelope's time of the bus's.
         if datetime.now(UTC) > latest:
             late = InvalidRequest("The deadline of this request has passed.", faults=(_LATE,))
             self._creation.give_up(caller, key, wanted, deadline, late)

@@ -1,12 +1,14 @@
 """What is kept of a stream beside its public view. Pure."""
 
+import hashlib
+import json
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
 from headwater.provider import Handle
-from headwater.streams import OVER, Access, Frozen, State, Stream
+from headwater.streams import OVER, Access, Frozen, State, Stream, length_prefixed
 
 
 class Claim(Frozen):
@@ -39,7 +41,7 @@ type Origin = Literal["api", "async", "bus"]
 EXPIRY_GRACE = timedelta(seconds=90)
 """The beat that ends a lifetime comes first; after this long it is looked after in its stead."""
 LOOK_SECONDS = 20
-"""When to look first at a stream that its provider is still making: 14 s were seen."""
+"""Between looks at a stream that its provider is still making: 14 s were seen."""
 LONGEST_PAUSE_EXPONENT = 5
 """Of two, in seconds. Clients raise the attempts too, and whoever sweeps has a longer pause of their own."""
 
@@ -68,6 +70,20 @@ class Record(Frozen):
     try_until: AwareDatetime | None = None
     """After this nothing is created any more without somebody asking anew; what was made is settled all the same."""
     max_lifetime_seconds: int | None = None
+    lease_managed: bool = True
+    """Whether its lease, if it gets one, is ours to renew."""
+    opened_at: AwareDatetime | None = None
+    """When its lifetime began; None where it never did."""
+    look_at: AwareDatetime | None = None
+    """When to look at it next, if nothing else happens."""
+    told_at: AwareDatetime | None = None
+    """When the provider was last asked about it, by our clock, and something was new."""
+    noticed_at: AwareDatetime | None = None
+    """Of what the provider told by itself, the latest, by its own clock."""
+    changing: dict[str, AwareDatetime] = Field(default_factory=dict)
+    """Who may be changing it at its provider, each by a word of his own: until when, in real time, he is not dead."""
+    credential_hashes: dict[str, str] = Field(default_factory=dict)
+    """Of each way into or out of it that has secrets: enough to see that they were exchanged."""
     notes: dict[str, JsonValue] = Field(default_factory=dict)
     ambiguous_creates: int = 0
     ended_at: AwareDatetime | None = None
@@ -89,11 +105,11 @@ class Record(Frozen):
         stream = self.stream
         if stream.state in OVER | {State.FAILED}:
             return None
-        moments = [stream.expires_at + EXPIRY_GRACE if stream.expires_at else None]
-        if stream.lease:
+        if stream.state is State.ENDING:
+            return self.look_at
+        moments = [self.look_at, stream.expires_at + EXPIRY_GRACE if stream.expires_at else None]
+        if stream.lease and stream.lease.managed:
             moments.append(stream.lease.critical_at)
-        if stream.state is State.PROVISIONING:
-            moments.append(stream.updated_at + timedelta(seconds=LOOK_SECONDS))
         return min((moment for moment in moments if moment), default=None)
 
     def _claim_due_at(self, claim: Claim) -> datetime:
@@ -121,6 +137,12 @@ class Credentials(Frozen):
         """Whether there is anything in it to hide."""
         return any(access.secrets for access in [*self.ingest, *self.playback])
 
+    def hashes(self, stream_id: str) -> dict[str, str]:
+        """One for each entry that has secrets, by where it is and its protocol; of another stream's they differ."""
+        sides = (("ingest", self.ingest), ("playback", self.playback))
+        entries = ((f"{side}/{access.protocol}", access) for side, accesses in sides for access in accesses)
+        return {at: _hash(stream_id, at, access) for at, access in entries if access.secrets}
+
     def revealed(self) -> dict[str, JsonValue]:
         """The answer of ``/credentials``."""
         return {
@@ -136,3 +158,8 @@ class Credentials(Frozen):
 def _replaced(kept: list[Access], told: list[Access]) -> list[Access]:
     anew = {access.protocol for access in told}
     return [access for access in kept if access.protocol not in anew] + told
+
+
+def _hash(stream_id: str, at: str, access: Access) -> str:
+    told = json.dumps(access.revealed(), sort_keys=True)
+    return hashlib.sha256(length_prefixed(stream_id, at, told)).hexdigest()

@@ -16,11 +16,13 @@ from pydantic import (
     Secret,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     create_model,
+    field_validator,
 )
 from pydantic_core import ErrorDetails
 
-from headwater.errors import Fault, InvalidRequest, MalformedBody
+from headwater.errors import CapabilityNotSupported, Fault, InvalidRequest, MalformedBody
 from headwater.provider import Options
 
 BODY_BYTES = 64_000
@@ -28,8 +30,30 @@ DEPTH = 64
 KEY_CHARACTERS = 255
 MASK = "***"
 
+type Body = dict[str, Any]
+"""A JSON object with its floating-point numbers as ``Decimal``."""
+
 MetadataKey = Annotated[str, Field(min_length=1, max_length=128)]
 MetadataValue = Annotated[str, Field(max_length=1024)]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What this deployment and the provider allow of every request."""
+
+    lifetime_ceiling: int | None = None
+    """Seconds; a stream is not to live longer."""
+    leases: bool = True
+    """Whether the provider's streams have leases."""
+
+
+class LeaseRequest(BaseModel):
+    """Who renews the lease."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    managed: bool = True
+    """Headwater, or else the caller, by ``/keepalive``."""
 
 
 class CreateRequest(BaseModel):
@@ -40,6 +64,20 @@ class CreateRequest(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = Field(default_factory=dict)
     max_lifetime_seconds: Annotated[int, Field(ge=60, le=30 * 86_400)] | None = None
+    lease: LeaseRequest | None = None
+
+    @property
+    def lease_is_managed(self) -> bool:
+        """Whether a lease, if there is one, is ours to renew."""
+        return self.lease is None or self.lease.managed
+
+    @field_validator("max_lifetime_seconds")
+    @classmethod
+    def _keeps_to_the_ceiling(cls, seconds: int | None, info: ValidationInfo) -> int | None:
+        ceiling = info.context.lifetime_ceiling if isinstance(info.context, Terms) else None
+        if seconds and ceiling and seconds > ceiling:
+            raise ValueError(f"a stream of this deployment lives for at most {ceiling} s")
+        return seconds
 
 
 @dataclass(frozen=True)
@@ -56,25 +94,39 @@ class Wanted:
         return split_secrets(self.options)[0]
 
 
-def parse(body: str, options_type: Any) -> Wanted:
+def parse(body: str, options_type: Any, terms: Terms = Terms()) -> Wanted:
     """The request in a JSON body of at most ``BODY_BYTES``.
 
-    Raises ``MalformedBody`` where it is no JSON object, ``InvalidRequest`` with every fault where it is a wrong one.
+    Raises ``MalformedBody`` where it is no JSON object, ``InvalidRequest`` with every fault where it is a wrong one,
+    ``CapabilityNotSupported`` where it is about a lease and there are none.
     """
-    return check(read_json(body), options_type)
+    return check(read_json(body), options_type, terms)
 
 
-def check(body: dict[str, Any], options_type: Any) -> Wanted:
-    """The request in ``body``, a JSON object with its floating-point numbers as ``Decimal``."""
+def check(body: Body, options_type: Any, terms: Terms = Terms()) -> Wanted:
+    """The request in ``body``. Raises as ``parse`` does."""
+    request = {"options": {}} | plain(body)
+    try:
+        common = validated(request, options_type, terms)
+    except ValidationError as error:
+        faults = tuple(faults_of(error, request))
+        raise InvalidRequest(f"The request has {len(faults)} fault(s).", faults=faults) from None
+    if common.lease and not terms.leases:
+        raise CapabilityNotSupported("The streams of this provider have no leases.")
+    return Wanted(common, common.options, fingerprint(body))  # type: ignore[attr-defined] # _model gave it this field
+
+
+def plain(body: Body) -> dict[str, Any]:
+    """``body`` with numbers as Python has them. Raises ``InvalidRequest`` where it cannot be walked."""
     if not _fits(body):
         raise InvalidRequest(f"The request is nested deeper than {DEPTH}, or has half a character in it.")
-    plain = {"options": {}} | _floats(body)
-    try:
-        common = _model(options_type).model_validate(plain)
-    except ValidationError as error:
-        faults = tuple(faults_of(error, plain))
-        raise InvalidRequest(f"The request has {len(faults)} fault(s).", faults=faults) from None
-    return Wanted(common, common.options, fingerprint(body))  # type: ignore[attr-defined] # _model gave it this field
+    floats: dict[str, Any] = _floats(body)
+    return floats
+
+
+def validated(request: dict[str, Any], options_type: Any, terms: Terms) -> CreateRequest:
+    """The request, with its ``options``. Raises pydantic's ``ValidationError``, which holds all its faults."""
+    return _model(options_type).model_validate(request, context=terms)
 
 
 @cache
@@ -190,11 +242,12 @@ def pointer(location: tuple[int | str, ...], body: JsonValue, may_be_absent: boo
             here = here[step]
         else:
             continue
-        steps.append(_escaped(step))
+        steps.append(escaped(step))
     return "".join(f"/{step}" for step in steps)
 
 
-def _escaped(step: int | str) -> str:
+def escaped(step: int | str) -> str:
+    """One step of an RFC 6901 pointer."""
     return str(step).replace("~", "~0").replace("/", "~1")
 
 
@@ -209,7 +262,7 @@ def _mask(value: Any, at: str, secrets: dict[str, JsonValue]) -> Any:
         secrets[at] = value.get_secret_value()
         return MASK
     if isinstance(value, dict):
-        return {key: _mask(member, f"{at}/{_escaped(key)}", secrets) for key, member in value.items()}
+        return {key: _mask(member, f"{at}/{escaped(key)}", secrets) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_mask(member, f"{at}/{index}", secrets) for index, member in enumerate(value)]
     return value
@@ -227,7 +280,7 @@ def _fill(value: JsonValue, at: str, secrets: dict[str, JsonValue]) -> JsonValue
     if at in secrets:
         return secrets[at]
     if isinstance(value, dict):
-        return {key: _fill(member, f"{at}/{_escaped(key)}", secrets) for key, member in value.items()}
+        return {key: _fill(member, f"{at}/{escaped(key)}", secrets) for key, member in value.items()}
     if isinstance(value, list):
         return [_fill(member, f"{at}/{index}", secrets) for index, member in enumerate(value)]
     return value

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-import time
 import zlib
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from headwater.events import Happened
 from headwater.ports import Stale
 from headwater.records import Record
-from headwater.streams import Stream, milliseconds
+from headwater.streams import Stream, milliseconds, now
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,11 +35,15 @@ _ABSENT = "attribute_not_exists(pk) OR expires <= :now"
 
 
 class Table:
-    """The DynamoDB table as the workflows see it; ``client`` with deadlines and retries of its own."""
+    """The DynamoDB table as the workflows see it; ``client`` with deadlines and retries of its own.
 
-    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+    What has expired by ``clock`` is not there any more.
+    """
+
+    def __init__(self, client: "DynamoDBClient", name: str, clock: Callable[[], datetime] = now) -> None:
         self._client = client
         self._name = name
+        self._clock = clock
 
     def claim(self, record: Record) -> Record | None:
         """See ``ports.Store``. One write; where it is refused, the answer brings the record that is there."""
@@ -48,7 +52,7 @@ class Table:
                 TableName=self._name,
                 Item=to_attributes(stream_item(record)),
                 ConditionExpression=_ABSENT,
-                ExpressionAttributeValues=to_attributes({":now": _epoch()}),
+                ExpressionAttributeValues=to_attributes({":now": self._epoch()}),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as refused:
@@ -71,6 +75,16 @@ class Table:
         item = self._get(stream_id, "CREDENTIALS")
         return bytes(item["sealed"]) if item else None
 
+    def recorded_as(self, provider: str, ref: str) -> list[str]:
+        """See ``ports.Store``. Few have had one resource: one page has them all."""
+        answer = self._client.query(
+            TableName=self._name,
+            IndexName="by_provider_ref",
+            KeyConditionExpression="provider_ref = :ref",
+            ExpressionAttributeValues=to_attributes({":ref": f"{provider}#{ref}"}),
+        )
+        return [str(from_attributes(item)["pk"]).removeprefix("STREAM#") for item in answer["Items"]]
+
     def timeline(self, stream_id: str) -> list[dict[str, Any]]:
         """See ``ports.Store``."""
         pages = self._client.get_paginator("query").paginate(
@@ -79,7 +93,8 @@ class Table:
             ExpressionAttributeValues=to_attributes({":pk": f"STREAM#{stream_id}", ":event": "EVENT#"}),
         )
         items = (from_attributes(item) for page in pages for item in page["Items"])
-        alive = (item for item in items if item["expires"] > _epoch())
+        moment = self._epoch()
+        alive = (item for item in items if item["expires"] > moment)
         return [{"type": item["type"], **json.loads(item["detail"])} for item in alive]
 
     def update(self, record: Record, event: Happened | None = None, credentials: bytes | None = None) -> Record:
@@ -132,7 +147,7 @@ class Table:
             "TableName": self._name,
             "Item": to_attributes(event_item(event)),
             "ConditionExpression": _ABSENT,
-            "ExpressionAttributeValues": to_attributes({":now": _epoch()}),
+            "ExpressionAttributeValues": to_attributes({":now": self._epoch()}),
         }
         return [{"Put": put}]
 
@@ -156,11 +171,10 @@ class Table:
             return None
         plain = from_attributes(item)
         expires = plain.get("expires")
-        return None if expires is not None and expires <= _epoch() else plain
+        return None if expires is not None and expires <= self._epoch() else plain
 
-
-def _epoch() -> int:
-    return int(time.time())
+    def _epoch(self) -> int:
+        return int(self._clock().timestamp())
 
 
 def _refused(error: ClientError) -> bool:

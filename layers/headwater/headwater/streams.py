@@ -74,10 +74,12 @@ class Lease(Frozen):
     renewed_at: AwareDatetime
     beat: int = 0
     """How many scheduled renewals were begun."""
+    managed: bool = True
+    """Whether Headwater renews it; else its caller does, and ends the stream by no longer doing so."""
 
     @property
     def critical_at(self) -> datetime:
-        """When its last third begins: by then two scheduled renewals have failed to come."""
+        """When its last third begins: by then three scheduled renewals have failed to come."""
         return self.expires_at - timedelta(seconds=self.ttl_seconds / 3)
 
 
@@ -102,6 +104,10 @@ class Stream(Frozen):
     ingest: list[Entry] = Field(default_factory=list)
     playback: list[Entry] = Field(default_factory=list)
     options: dict[str, JsonValue] = Field(default_factory=dict)
+    drift: list[str] = Field(default_factory=list)
+    """What is otherwise at the provider than was asked for: by pointer into a request, sorted."""
+    credentials_rotated_at: AwareDatetime | None = None
+    """When what opens it was last exchanged; None where that was never."""
     href: str
 
 

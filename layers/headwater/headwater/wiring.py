@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from headwater import aws, telemetry
+from headwater import aws, clock, telemetry
 from headwater.breaker import behind_breaker
 from headwater.events import AttentionData, StreamAttentionDue
 from headwater.ports import Parts
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def table() -> Table:
-    """The table named by ``TABLE_NAME``."""
-    return Table(aws.client("dynamodb"), os.environ["TABLE_NAME"])
+    """The table named by ``TABLE_NAME``; what it forgets it forgets by business time."""
+    return Table(aws.client("dynamodb"), os.environ["TABLE_NAME"], clock.present)
 
 
 def parts(provider: AnyProvider) -> Parts:
@@ -34,10 +34,13 @@ def parts(provider: AnyProvider) -> Parts:
         vault,
         deployment,
         account,
+        moved=clock.moved,
         count=_counter(provider.name),
         call_for=_call_for,
         claim_margin=float(os.environ["CLAIM_MARGIN_SECONDS"]),
         landing=float(os.environ["LANDING_SECONDS"]),
+        default_lifetime=int(os.environ["DEFAULT_LIFETIME_SECONDS"]) or None,
+        lifetime_ceiling=int(os.environ["LIFETIME_CEILING_SECONDS"]) or None,
     )
 
 
