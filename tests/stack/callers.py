@@ -12,8 +12,18 @@ import httpx
 from headwater.streams import href, identify
 from local.client import SignedClient
 from local.cloud import STAGE, Cloud
+from tests.stack.waiting import eventually
+from tests.stack.ways import Way
 
 Json = dict[str, Any]
+
+HAND_OUT = (
+    ("POST", "/streams/[^/]+"),  # a create's answer, or a replay's
+    ("POST", "/streams/[^/]+/adopt"),
+    ("GET", "/streams/[^/]+/[^/]+/credentials([?]refresh=true)?"),
+    ("POST", "/streams/[^/]+/[^/]+/credentials/rotate([?]force=true)?"),
+)
+"""The calls whose answers exist to hand out credentials."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +33,15 @@ class Exchange:
     method: str
     path: str
     sent: str
+    """The body; of a call that is not signed, what it proves itself by too."""
     answer: httpx.Response
 
     @property
     def hands_out_credentials(self) -> bool:
-        """Whether this is one of the answers that exist to do so: a create's, a replay's, ``/credentials``."""
-        opens = self.method == "POST" and re.fullmatch(r"/streams/[^/]+", self.path)
-        asks = self.method == "GET" and self.path.endswith("/credentials")
-        return bool(self.answer.is_success and (opens or asks))
+        """Whether this is one of the answers that exist to do so."""
+        return self.answer.is_success and any(
+            self.method == method and re.fullmatch(path, self.path) for method, path in HAND_OUT
+        )
 
     @property
     def is_problem(self) -> bool:
@@ -46,6 +57,7 @@ class Api:
     """The API as one IAM user calls it. Every method gives the answer as it came."""
 
     def __init__(self, cloud: Cloud, access_key: str, secret_key: str) -> None:
+        self._api_url = cloud.api_url
         self._client = SignedClient(cloud.api_url, cloud.region, access_key, secret_key)
         self.tenant = f"aws:{cloud.account}"
         self._deployment = f"{STAGE}-{cloud.region}-{cloud.account}"
@@ -66,20 +78,62 @@ class Api:
     def create(self, provider: str, key: str, body: Any = None) -> httpx.Response:
         return self.call("POST", f"/streams/{provider}", body or {}, {"Idempotency-Key": key})
 
+    def opened(self, way: Way, key: str, **more: Any) -> Json:
+        """A new stream, once its provider has made it. Raises ``AssertionError`` where it is not."""
+        answer = self.create(way.provider, key, way.body(**more))
+        assert answer.status_code == 201, answer.text
+        href = answer.json()["href"]
+        ready = eventually(lambda: self.read(href, refresh=True), lambda told: told.json()["state"] != "provisioning")
+        stream: Json = ready.json()
+        return stream
+
     def read(self, href: str, *, refresh: bool = False) -> httpx.Response:
         return self.call("GET", href + ("?refresh=true" if refresh else ""))
 
     def delete(self, href: str) -> httpx.Response:
         return self.call("DELETE", href)
 
-    def credentials(self, href: str) -> httpx.Response:
-        return self.call("GET", f"{href}/credentials")
+    def change(self, href: str, patch: Any, *, if_match: str | None = None) -> httpx.Response:
+        return self.call("PATCH", href, patch, {} if if_match is None else {"If-Match": if_match})
+
+    def repair(self, href: str) -> httpx.Response:
+        return self.call("POST", f"{href}/repair")
+
+    def adopt(self, provider: str, ref: str, **more: Any) -> httpx.Response:
+        return self.call("POST", f"/streams/{provider}/adopt", {"provider_ref": ref, **more})
+
+    def credentials(self, href: str, *, refresh: bool = False) -> httpx.Response:
+        return self.call("GET", f"{href}/credentials" + ("?refresh=true" if refresh else ""))
+
+    def rotate(self, href: str, *, force: bool = False) -> httpx.Response:
+        return self.call("POST", f"{href}/credentials/rotate" + ("?force=true" if force else ""))
+
+    def outputs(self, href: str) -> httpx.Response:
+        return self.call("GET", f"{href}/outputs")
+
+    def add_output(self, href: str, url: str, stream_key: str, **more: Any) -> httpx.Response:
+        return self.call("POST", f"{href}/outputs", {"url": url, "stream_key": stream_key, **more})
+
+    def switch_output(self, href: str, output_id: str, enabled: bool) -> httpx.Response:
+        return self.call("PATCH", f"{href}/outputs/{output_id}", {"enabled": enabled})
+
+    def remove_output(self, href: str, output_id: str) -> httpx.Response:
+        return self.call("DELETE", f"{href}/outputs/{output_id}")
 
     def keep_alive(self, href: str) -> httpx.Response:
         return self.call("POST", f"{href}/keepalive")
 
     def timeline(self, href: str) -> httpx.Response:
         return self.call("GET", f"{href}/events")
+
+    def notify(self, provider: str, body: str, headers: Mapping[str, str]) -> httpx.Response:
+        """As the provider itself, which signs nothing."""
+        path = f"/notifications/{provider}"
+        raw = {name.encode(): value.encode() for name, value in headers.items()}
+        answer = httpx.post(self._api_url + path, content=body, headers=raw, timeout=40)
+        sent = "\n".join([*(f"{name}: {value}" for name, value in headers.items()), body])
+        self.exchanges.append(Exchange("POST", path, sent, answer))
+        return answer
 
     def streams(self, **query: str | int) -> httpx.Response:
         return self.call("GET", "/streams" + (f"?{urlencode(query)}" if query else ""))

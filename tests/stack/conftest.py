@@ -3,18 +3,32 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from local.cloud import HOME, Cloud, LocalCloud
 from tests.stack.bus import Requester, Subscriber, subscribed
 from tests.stack.callers import Api, new_caller
-from tests.stack.doors import Door, doors_of
+from tests.stack.consoles import CloudflareConsole, cloudflare_console, kinesis_video_console
+from tests.stack.doors import BusinessClock, Door, doors_of
+from tests.stack.moved_time import CEILING, DEFAULT_LIFETIME, MovedTime
 from tests.stack.storage import Storage
 
-ORDER = {"test_secrets": -1, "test_concurrency": -1, "test_leaks": 1, "test_afterwards": 2, "test_republish": 3}
-"""First what ends functions' environments: the emulator may lose a message that comes to one just then. Last what looks
-through all that the others have left behind, and what sends it all again. Between them the order is free."""
+if TYPE_CHECKING:
+    from mypy_boto3_kinesisvideo import KinesisVideoClient
+
+ORDER = {
+    "test_secrets": -1,
+    "test_concurrency": -1,
+    "test_drift": 1,
+    "test_leaks": 2,
+    "test_afterwards": 3,
+    "test_republish": 4,
+}
+"""First what ends functions' environments: the emulator may lose a message that comes to one just then. Last what opens
+a hundred streams, which whoever lists them must page through, what looks through all that the others have left behind,
+and what sends it all again. Between them the order is free."""
 MANY = 100_000
 PORTS = ("EMULATOR_PORT", "SIMULATORS_PORT", "KINESIS_VIDEO_PORT")
 SHORT_LEASE = 20
@@ -28,6 +42,11 @@ SHORT_TIMES = {
     "OvershootV02Lease": str(SHORT_LEASE),
     "OrphanSearchInterval": "0",
     "ProviderConcurrency": "2",  # a sweep finds dozens at once; each that is worked on starts an environment
+}
+LIMITED_LIFETIMES = {
+    "DefaultLifetime": str(DEFAULT_LIFETIME),
+    "LifetimeCeiling": str(CEILING),
+    "FunctionTimeout": "15",  # who waits for a provider that is away waits for no longer
 }
 TOLD = pytest.StashKey[list[str]]()
 """Lines for the end of the run."""
@@ -75,6 +94,22 @@ def crash_cloud() -> Iterator[Cloud]:
         settings = {"lease_seconds": SHORT_LEASE, "v02_lease_seconds": SHORT_LEASE}
         with doors["overshoot"].set(**settings), roomy(doors):
             yield running
+
+
+@pytest.fixture(scope="session")
+def moved_time() -> Iterator[MovedTime]:
+    """A third one, the only one whose time is moved: all that is under way in a cloud grows old with it."""
+    with (
+        deployed(LocalCloud(HOME / "time"), LIMITED_LIFETIMES) as running,
+        doors_of(running) as doors,
+        roomy(doors),
+        subscribed(running, "moved-time") as subscriber,
+    ):
+        stop_sweeping(running)
+        api = new_caller(running, "moved-time")
+        rest = (Requester(running), Storage(running), doors, BusinessClock(running))
+        yield MovedTime(running, api, subscriber, *rest)
+        api.close()
 
 
 @contextmanager
@@ -127,6 +162,24 @@ def doors(cloud: Cloud) -> Iterator[dict[str, Door]]:
     """Of providers that have room for all the streams of this suite."""
     with doors_of(cloud) as all_doors, roomy(all_doors):
         yield all_doors
+
+
+@pytest.fixture(scope="session")
+def cloudflare(cloud: Cloud) -> Iterator[CloudflareConsole]:
+    """Its console."""
+    with cloudflare_console(cloud) as console:
+        yield console
+
+
+@pytest.fixture(scope="session")
+def kinesis_video(cloud: Cloud) -> "KinesisVideoClient":
+    """Its console."""
+    return kinesis_video_console(cloud)
+
+
+@pytest.fixture(scope="session")
+def clock(cloud: Cloud) -> BusinessClock:
+    return BusinessClock(cloud)
 
 
 @pytest.fixture(scope="session")

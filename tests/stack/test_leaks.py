@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,18 +13,18 @@ import httpx
 import pytest
 
 from local.cloud import Cloud
+from local.simulators.cloudflare import notification
 from local.simulators.secrets import SECRETS, canary
 from tests.stack.bus import Requester, Subscriber
 from tests.stack.callers import Api, Exchange
+from tests.stack.consoles import CloudflareConsole
 from tests.stack.doors import CREATES, Door
 from tests.stack.leaks import leaks, secrets_in, values_of
 from tests.stack.storage import Storage
 from tests.stack.waiting import eventually
+from tests.stack.ways import V02
 
 Json = dict[str, Any]
-
-INFERENCE = {"prompt": "Who is there?", "model": "a-model"}
-V02 = {"api_version": "v0.2", "processing": {"interval_seconds": 2.5}, "inference": INFERENCE}
 
 
 def secret(what: str) -> str:
@@ -61,11 +62,15 @@ HOSTILE: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def planted(
-    api: Api, doors: dict[str, Door], requester: Requester, subscriber: Subscriber, storage: Storage
+    api: Api, doors: dict[str, Door], requester: Requester, subscriber: Subscriber, cloudflare: CloudflareConsole
 ) -> Iterator[None]:
     """A stream at each provider that is open while the search runs, and each way in which a secret may go astray."""
     hrefs = [api.create(provider, "planted").json()["href"] for provider in CREATES]
     hrefs.append(api.create("overshoot", "planted camera", {"options": camera(secret("camera"))}).json()["href"])
+    hrefs.append(api.adopt("cloudflare", cloudflare.make()["uid"]).json()["href"])
+    _changes(api, hrefs)
+    _sent_on(api, doors["cloudflare"], hrefs[-1])
+    _notifications(api, hrefs[-1])
     for href in hrefs:
         api.credentials(href)
         api.read(href, refresh=True)
@@ -83,6 +88,40 @@ def planted(
     yield
     for href in hrefs:
         assert api.delete(href).is_success
+
+
+def _changes(api: Api, hrefs: list[str]) -> None:
+    """With a secret where none belongs, and where one does; and of what opens a stream."""
+    for href in hrefs:
+        assert api.change(href, {"metadata": {"planted": "yes"}}).is_success
+        assert api.change(href, {"options": {"password": secret("patched")}}).status_code == 422
+        assert api.change(href, {"name": [secret("patched-name")]}).status_code == 422
+        api.rotate(href, force=True)
+        api.credentials(href, refresh=True)
+        api.repair(href)
+    [watched] = [href for href in hrefs if api.read(href).json()["options"].get("source")]
+    moved = camera(secret("moved-camera"))
+    assert api.change(watched, {"options": moved}).status_code == 409
+
+
+def _sent_on(api: Api, door: Door, href: str) -> None:
+    """To a place that is told, and to one that its provider refuses with its key in its words."""
+    added = api.add_output(href, f"rtmps://live.example.org/app/{secret('output-url')}", secret("output-key"))
+    assert added.status_code == 201, added.text
+    api.switch_output(href, added.json()["id"], False)
+    api.outputs(href)
+    key = secret("output-refused")
+    words = {"success": False, "errors": [{"code": 1001, "message": f"not {key}", "source": {"pointer": f"/{key}"}}]}
+    door.fault("status", "createOutput", status=400, body=words)
+    assert api.add_output(href, f"rtmps://live.example.org/app/{key}", key).is_error
+
+
+def _notifications(api: Api, href: str) -> None:
+    """One with the secret and one with a wrong one, both with a secret in what they say."""
+    ref, at = api.read(href).json()["provider_ref"], datetime.now(UTC) + timedelta(days=1)
+    headers, body = notification(ref, "errored", at, code=secret("notified"), video_codec=secret("notified-codec"))
+    assert api.notify("cloudflare", body, {**headers, "cf-webhook-auth": secret("webhook")}).status_code == 401
+    assert api.notify("cloudflare", body, headers).status_code == 204
 
 
 def _careless_provider(api: Api, door: Door, key: str, status: int, repeats: int) -> None:
@@ -178,6 +217,9 @@ def test_there_were_secrets_of_every_kind(handed_out: set[str]) -> None:
         ("overshoot", "publish", "token"),
         ("pyannote", "url"),
         ("planted", "camera"),
+        ("planted", "output", "key"),
+        ("planted", "patched"),
+        ("planted", "webhook"),
     } <= kinds
     for provider, stored in SECRETS.items():
         assert secrets_in(json.dumps(stored)) <= handed_out, provider

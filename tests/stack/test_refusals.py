@@ -14,12 +14,11 @@ from tests.stack.bus import Requester, Subscriber
 from tests.stack.callers import Api, new_caller
 from tests.stack.doors import Door
 from tests.stack.storage import Storage
+from tests.stack.ways import OVERSHOOT_V02, PROVIDERS
 
 Json = dict[str, Any]
 
-PROVIDERS = ["cloudflare", "kinesis-video", "overshoot", "pyannote"]
-CLIP = {"clip_length_seconds": 1, "delay_seconds": 1}
-INFERENCE = {"prompt": "Who is there?", "model": "a-model"}
+BOTH_RATES = {"clip_length_seconds": 1, "delay_seconds": 1, "target_fps": 6, "fps": 30, "sampling_ratio": 0.5}
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,6 @@ class Bad:
     """Each place that is wrong, in any order."""
     provider: str = "cloudflare"
     headers: Json = field(default_factory=lambda: {"Idempotency-Key": "bad"})
-
-
-def v02(**processing: Any) -> Json:
-    return {"options": {"api_version": "v0.2", "processing": {**CLIP, **processing}, "inference": INFERENCE}}
 
 
 BAD = {
@@ -58,7 +53,7 @@ BAD = {
         {"options": {"prefer_low_latency": True}}, pointers=("/options/prefer_low_latency",)
     ),
     "both ways to tell a clip's frame rate": Bad(
-        v02(target_fps=6, fps=30, sampling_ratio=0.5),
+        OVERSHOOT_V02.asking(processing=BOTH_RATES).body(),
         pointers=("/options/processing/target_fps",),
         provider="overshoot",
     ),
@@ -138,7 +133,7 @@ def test_a_bad_create_is_refused_with_all_its_faults(what: str, api: Api) -> Non
     assert all(fault["code"] and fault["detail"] for fault in problem["errors"])
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 @pytest.mark.usefixtures("untouched")
 def test_an_unknown_provider_is_told_whatever_is_asked_of_it(method: str, api: Api) -> None:
     problem = problem_of(api.call(method, "/streams/vimeo/str_1"))
@@ -179,20 +174,28 @@ NOBODYS = f"/streams/pyannote/str_{'a' * 52}"
 
 
 @pytest.mark.parametrize(
-    ("method", "below"),
+    ("method", "below", "body"),
     [
-        ("GET", ""),
-        ("GET", "?refresh=true"),
-        ("DELETE", ""),
-        ("GET", "/credentials"),
-        ("GET", "/events"),
-        ("POST", "/keepalive"),
+        ("GET", "", None),
+        ("GET", "?refresh=true", None),
+        ("PATCH", "", {"name": "mine"}),
+        ("DELETE", "", None),
+        ("GET", "/credentials", None),
+        ("GET", "/credentials?refresh=true", None),
+        ("POST", "/credentials/rotate", None),
+        ("GET", "/events", None),
+        ("POST", "/keepalive", None),
+        ("POST", "/repair", None),
+        ("GET", "/outputs", None),
+        ("POST", "/outputs", {"url": "rtmp://live.example.org/app", "stream_key": "mine"}),
+        ("PATCH", "/outputs/one", {"enabled": False}),
+        ("DELETE", "/outputs/one", None),
     ],
 )
 def test_another_tenant_s_stream_is_a_404_like_any_other(
-    method: str, below: str, theirs: str, api: Api, untouched: None
+    method: str, below: str, body: Any, theirs: str, api: Api, untouched: None
 ) -> None:
-    hidden, absent = (problem_of(api.call(method, href + below)) for href in (theirs, NOBODYS))
+    hidden, absent = (problem_of(api.call(method, href + below, body)) for href in (theirs, NOBODYS))
     assert (hidden["status"], hidden["code"]) == (404, "stream-not-found")
     assert {**hidden, "request_id": ""} == {**absent, "request_id": ""}
 
@@ -215,9 +218,11 @@ EACH_METHOD = pytest.mark.parametrize(
     ("method", "path"),
     [
         ("POST", "/streams/cloudflare"),
+        ("POST", "/streams/cloudflare/adopt"),
         ("GET", "/streams"),
         ("GET", "/providers"),
         ("GET", f"{NOBODYS}/credentials"),
+        ("PATCH", NOBODYS),
         ("DELETE", NOBODYS),
     ],
 )

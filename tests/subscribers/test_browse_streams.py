@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -11,18 +12,20 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from browse_streams.catalogue import catalogue
 from browse_streams.handler import _api, handler
 from browse_streams.listing import LIMIT_DEFAULT, LIMIT_MAX, Listing, Page, Query, query
 from headwater import aws, events
 from headwater.breaker import Settings, behind_breaker
+from headwater.catalogue import catalogue
+from headwater.changing import OURS
 from headwater.circuits import CIRCUITS
 from headwater.deadline import Deadline
 from headwater.errors import InvalidRequest, ProviderUnavailable, Upstream
-from headwater.provider import Order, Resource
+from headwater.provider import EVERYWHERE, Order, Resource
 from headwater.records import Record
 from headwater.store import LISTED, Table, from_attributes, shard, stream_item, to_attributes
 from headwater.streams import State, Stream, href, identify
+from local.generate import FUNCTIONS
 from tests.unit.fakes import FakeOptions, FakeProvider, a_claimed_record
 
 BEGIN = datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -284,12 +287,39 @@ def test_a_stream_is_listed_once_it_is_settled_and_stays_when_it_is_over(listing
     assert call(state="ready")["streams"] == []
 
 
+def test_an_ended_stream_is_listed_for_thirty_days_of_business_time(
+    listing: str, ahead: Callable[[float], None]
+) -> None:
+    ended = a_record(1, provider="cloudflare", state=State.ENDED).model_copy(update={"ended_at": datetime.now(UTC)})
+    put(listing, [ended])
+    ahead(30 * 86_400 - 60)
+    assert [each["id"] for each in call()["streams"]] == [ended.stream.id]
+    ahead(30 * 86_400)
+    assert call()["streams"] == []
+
+
+def test_a_circuit_is_known_by_real_time(listing: str, ahead: Callable[[float], None]) -> None:
+    provider = behind_breaker(Away(), aws.client("dynamodb"), listing)
+    for _ in range(Settings().failures):
+        with pytest.raises(ProviderUnavailable):
+            provider.create(Order("str_1", FakeOptions()), Deadline(20))
+    ahead(30 * 86_400)
+    assert circuits_told()["cloudflare"]["state"] == "open"
+
+
 def test_what_providers_can_do_is_told(listing: str) -> None:
     told = call("/providers")
     closed = {"state": "closed", "since": None}
     assert {each["provider"]: each for each in told["providers"]} == {
-        name: {**one, "circuit": closed} for name, one in catalogue().items()
+        name: {**one, "circuit": closed} for name, one in catalogue(FUNCTIONS).items()
     }
+
+
+def test_what_of_a_stream_can_be_changed_is_told_beforehand(listing: str) -> None:
+    for each in call("/providers")["providers"]:
+        assert set(each["changeable"]) >= OURS, each["provider"]
+        assert set(each["verbs"]) >= EVERYWHERE
+        assert each["notifies"] in {True, False}
 
 
 def circuits_told() -> dict[str, Any]:
@@ -328,7 +358,7 @@ def test_a_circuit_that_nobody_has_written_to_for_long_is_closed(listing: str) -
 
 def test_providers_are_told_though_their_circuits_cannot_be_read(listing: str) -> None:
     aws.client("dynamodb").delete_table(TableName=listing)
-    assert set(circuits_told()) == set(catalogue())
+    assert set(circuits_told()) == set(catalogue(FUNCTIONS))
     assert set(circuits_told().values()) == {None}
 
 
@@ -337,7 +367,7 @@ def test_providers_are_told_though_their_circuits_cannot_be_read(listing: str) -
 def test_an_unknown_provider_is_told_so_and_which_there_are(listing: str, method: str, path: str) -> None:
     answer = call(path, method)
     assert (answer["status"], answer["code"]) == (404, "provider-unknown")
-    assert all(provider in answer["detail"] for provider in catalogue())
+    assert all(provider in answer["detail"] for provider in catalogue(FUNCTIONS))
 
 
 def test_another_address_is_told_that_nothing_is_there(listing: str) -> None:
