@@ -46,7 +46,8 @@ class LiveInputs:
         try:
             return self.call(method, deadline, ref, below, **how)
         except ProviderError as error:
-            if error.upstream and error.upstream.status == 404:
+            # One without an error code is not of its API, and tells nothing of the live input.
+            if error.upstream and error.upstream.status == 404 and error.upstream.code:
                 return None
             raise
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import JsonValue
 
 from headwater.deadline import Deadline
 from headwater.errors import (
     GuardSpent,
+    OperatorError,
     ProviderConflict,
     ProviderError,
     ProviderOutcomeUnknown,
@@ -29,12 +31,14 @@ from headwater.provider import (
     Search,
     Verb,
 )
-from headwater.simulcast import NewOutput, Output
-from provision_cloudflare import notifications, settings, wire
+from provision_cloudflare import settings, wire
 from provision_cloudflare.live_inputs import ID, NAME, LiveInputs, unclear, unreadable
 from provision_cloudflare.options import HEADWATER_DEPLOYMENT, HEADWATER_ID, CloudflareOptions
-from provision_cloudflare.outputs import Outputs
 from provision_cloudflare.wire import MODE_NOTE, CloudflareSecret
+
+if TYPE_CHECKING:
+    from headwater.simulcast import NewOutput, Output
+    from provision_cloudflare.outputs import Outputs
 
 RECORDINGS_REMAIN = (
     "Recordings of a live input outlive it at Cloudflare, and count against the account's storage until they "
@@ -64,7 +68,6 @@ class Cloudflare(Provider[CloudflareOptions]):
     def __init__(self, base_url: str, secret: Callable[[bool], CloudflareSecret]) -> None:
         self._secret = secret
         self._inputs = LiveInputs(base_url, secret)
-        self._outputs = Outputs(self._inputs)
 
     def create(self, order: Order[CloudflareOptions], deadline: Deadline) -> Resource:
         """Make the live input; under the same id and generation, have the same one again, for 6 hours.
@@ -175,17 +178,17 @@ class Cloudflare(Provider[CloudflareOptions]):
 
     # -- simulcast
 
-    def outputs(self, handle: Handle, deadline: Deadline) -> Sequence[Output]:
+    def outputs(self, handle: Handle, deadline: Deadline) -> "Sequence[Output]":
         """All of them. Raises ``NotAtProvider`` where the live input is gone, as the next three do."""
         self._require_its_account(handle)
         return self._outputs.all(handle.ref, deadline)
 
-    def add_output(self, handle: Handle, wanted: NewOutput, deadline: Deadline) -> Output:
+    def add_output(self, handle: Handle, wanted: "NewOutput", deadline: Deadline) -> "Output":
         """See ``Outputs.add``: raises ``ProviderQuotaExceeded`` where there are 50 already."""
         self._require_its_account(handle)
         return self._outputs.add(handle.ref, wanted, deadline)
 
-    def switch_output(self, handle: Handle, output_id: str, enabled: bool, deadline: Deadline) -> Output | None:
+    def switch_output(self, handle: Handle, output_id: str, enabled: bool, deadline: Deadline) -> "Output | None":
         self._require_its_account(handle)
         return self._outputs.switch(handle.ref, output_id, enabled, deadline)
 
@@ -193,12 +196,24 @@ class Cloudflare(Provider[CloudflareOptions]):
         self._require_its_account(handle)
         self._outputs.remove(handle.ref, output_id, deadline)
 
+    @cached_property
+    def _outputs(self) -> "Outputs":
+        from provision_cloudflare.outputs import Outputs
+
+        return Outputs(self._inputs)
+
     # -- notifications
 
     def notice(self, headers: Mapping[str, str], body: str) -> Notice | None:
         """Raises ``NotificationRefused`` unless it brings our secret, as it is remembered: were it read anew for one
         that does not fit, anybody could make us read it all the time. One that was exchanged works in five minutes."""
-        notifications.require_secret(headers, self._secret(False).webhook_secret)
+        try:
+            kept = self._secret(False).webhook_secret
+        except OperatorError:
+            kept = None  # whose it is, and what is the matter with it, is not for everybody
+        from provision_cloudflare import notifications
+
+        notifications.require_secret(headers, kept)
         return notifications.notice(body)
 
     # -- steps

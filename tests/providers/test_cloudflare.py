@@ -140,6 +140,10 @@ def envelope(*found: dict[str, Any]) -> dict[str, Any]:
     return {"success": False, "errors": list(found), "messages": [], "result": None}
 
 
+GONE = envelope({"code": 1004, "message": "not found"})
+"""What is answered of a live input that is not there."""
+
+
 def refusal(status: int, error: type[errors.ProviderError], code: int = 1000, **rest: Any) -> Refusal:
     ray = {"cf-ray": f"ray-{status}"}
     body = envelope({"code": code, "message": "a made-up text"})
@@ -638,7 +642,7 @@ def test_what_was_deleted_since_it_was_listed_is_gone_but_proves_no_more_than_th
     provider.create(order, Deadline(PATIENT))
     provider.create(an_order(provider, order.options), Deadline(PATIENT))
     door.configure(list_window=2 if complete else 1)
-    door.fault("status", "getLiveInput", status=404)
+    door.fault("status", "getLiveInput", status=404, body=GONE)
     assert provider.find(order, Deadline(PATIENT)) == Search(conclusive=complete)
 
 
@@ -647,7 +651,7 @@ def test_behind_a_deleted_one_that_is_still_listed_the_next_generation_s_is_foun
 ) -> None:
     provider.create(order, Deadline(PATIENT))
     second = provider.create(replace(order, generation=2), Deadline(PATIENT))
-    door.fault("status", "getLiveInput", status=404)
+    door.fault("status", "getLiveInput", status=404, body=GONE)
     assert provider.find(order, Deadline(PATIENT)) == Search(second)
 
 
@@ -1029,11 +1033,21 @@ def test_a_change_that_is_answered_with_garbage_may_or_may_not_have_been_made(
     assert (type(error), error.effect) == (errors.ProviderOutcomeUnknown, Effect.UNKNOWN)
 
 
+def test_a_404_that_is_not_of_the_api_loses_no_live_input(
+    provider: Cloudflare, door: Door, order: Order[CloudflareOptions]
+) -> None:
+    """A gateway's page on the way there, for instance."""
+    made = handle(order, provider.create(order, Deadline(PATIENT)))
+    door.fault("status", "getLiveInput", status=404, body="<html>not here</html>")
+    error = failure_of(lambda: provider.read(made, Deadline(PATIENT)))
+    assert isinstance(error, errors.ProviderNotEntitled)
+
+
 def test_what_is_deleted_between_the_look_and_the_change_is_gone(
     provider: Cloudflare, door: Door, order: Order[CloudflareOptions]
 ) -> None:
     made = handle(order, provider.create(order, Deadline(PATIENT)))
-    door.fault("status", PUT, status=404)
+    door.fault("status", PUT, status=404, body=GONE)
     assert provider.change(made, order, frozenset({"/name"}), Deadline(PATIENT)) is None
 
 
@@ -1397,7 +1411,7 @@ def test_an_output_of_a_live_input_that_is_gone(provider: Cloudflare, door: Door
 
 
 def test_a_live_input_that_goes_while_an_output_is_added(provider: Cloudflare, door: Door, live: Handle) -> None:
-    door.fault("status", "createOutput", status=404)
+    door.fault("status", "createOutput", status=404, body=GONE)
     assert type(failure_of(lambda: provider.add_output(live, output(), Deadline(PATIENT)))) is errors.NotAtProvider
 
 
@@ -1589,6 +1603,17 @@ def test_a_notification_without_the_secret_is_refused_and_nothing_is_read_anew(
     assert type(failure_of(lambda: provider.notice(headers, body))) is errors.NotificationRefused
     assert type(failure_of(lambda: provider.notice(headers, "not JSON"))) is errors.NotificationRefused
     assert secret.read_anew == 0
+
+
+def test_whoever_notifies_learns_nothing_of_a_secret_that_cannot_be_read(url: str) -> None:
+    def unreadable(_: bool) -> CloudflareSecret:
+        raise errors.ProviderSecretInvalid("The secret arn:aws:secretsmanager:… is malformed.")
+
+    provider = Cloudflare(f"{url}/cloudflare/client/v4", unreadable)
+    headers, body = notification("0a1b2c3d", "connected", AT)
+    error = failure_of(lambda: provider.notice(lower(headers), body))
+    assert type(error) is errors.NotificationRefused
+    assert "arn" not in error.detail
 
 
 @pytest.mark.parametrize("brought", [None, "", "canary-anything"])

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from headwater.adoption import AdoptRequest
+from headwater.changing import Match
 from headwater.creation import Opened
 from headwater.errors import (
     AdoptionNotAllowed,
@@ -416,3 +418,15 @@ def test_a_claim_of_our_own_whose_answer_was_lost_is_no_other_s() -> None:
     world = lost()
     world.store.fail("update", Stale(), carried_out=True)
     assert world.adopt().stream.state is State.READY
+
+
+def test_no_default_and_no_ceiling_ends_what_was_there_before() -> None:
+    """Nor do they when its caller gave it a lifetime, and takes that back."""
+    world = Found(default_lifetime=600, lifetime_ceiling=7200)
+    stream = world.adopt().stream
+    assert stream.expires_at is None
+    world.clock.advance(3000)
+    change = world.changing.change
+    patched = change(CALLER, stream.id, {"max_lifetime_seconds": 3600}, Match(), whole_invocation())
+    assert patched.expires_at == stream.updated_at + timedelta(seconds=3600)
+    assert change(CALLER, stream.id, {"max_lifetime_seconds": None}, Match(), whole_invocation()).expires_at is None

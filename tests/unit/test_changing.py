@@ -13,6 +13,7 @@ from headwater.deadline import Deadline
 from headwater.errors import (
     CapabilityNotSupported,
     CreationInProgress,
+    Effect,
     HeadwaterError,
     InvalidRequest,
     PreconditionFailed,
@@ -163,7 +164,14 @@ def test_what_the_provider_itself_declines_leaves_no_trace() -> None:
     assert world.refresh().drift == ["/options/quality"]
 
 
-@pytest.mark.parametrize("error", [ProviderRejected("no"), ProviderUnavailable("later"), ProviderOutcomeUnknown("?")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProviderRejected("no", effect=Effect.UNKNOWN),
+        ProviderUnavailable("later", effect=Effect.UNKNOWN),
+        ProviderOutcomeUnknown("?"),
+    ],
+)
 def test_what_the_provider_refuses_is_not_recorded_and_looked_at(error: HeadwaterError) -> None:
     """It may be made of several calls, of which one was carried out."""
     world = lobby()
@@ -174,6 +182,28 @@ def test_what_the_provider_refuses_is_not_recorded_and_looked_at(error: Headwate
     world.wait()
     assert world.read().drift == ["/options/quality"]
     assert world.kinds() == ["StreamCreated", "StreamDrifted"]
+
+
+def test_a_refused_change_does_not_hide_what_has_drifted() -> None:
+    world = lobby()
+    world.resource.settings["/options/quality"] = 0.9
+    world.provider.fail("change", ProviderRejected("no"))
+    with pytest.raises(ProviderRejected):
+        world.change({"options": {"quality": 0.7}})
+    world.repair()
+    assert world.resource.settings["/options/quality"] == 0.5
+
+
+def test_of_what_may_be_changing_just_now_it_is_not_said_that_it_needs_no_repair() -> None:
+    world = lobby()
+    world.provider.fail("change", ProviderOutcomeUnknown("?"), carried_out=True)
+    with pytest.raises(ProviderOutcomeUnknown):
+        world.change({"options": {"quality": 0.7}})
+    with pytest.raises(PreconditionFailed):
+        world.repair()
+    world.clock.advance(world.parts.landing + 1)
+    world.repair()
+    assert world.resource.settings["/options/quality"] == 0.5
 
 
 def test_a_stream_that_the_provider_does_not_have_is_lost() -> None:

@@ -359,3 +359,16 @@ def test_a_lifetime_that_is_prolonged_while_it_ends_is_either_prolonged_or_over(
             assert met.world.record().stream.state is State.READY, met.label
             assert met.world.kinds() == ["StreamCreated", "StreamUpdated"], met.label
             assert len(met.world.provider.alive) == 1, met.label
+
+
+def test_what_remains_is_told_for_as_long_as_the_end_is_known() -> None:
+    """Also where nobody waited for it."""
+    world = Standing()
+    world.provider.remains = "Its recordings stay."
+    world.provider.fail("remove", ProviderUnavailable("later"))
+    assert world.remove().stream.state is State.ENDING
+    world.clock.advance(AGAIN_SECONDS)
+    world.look()
+    with pytest.raises(StreamEnded) as over:
+        world.read()
+    assert over.value.extra["remains"] == "Its recordings stay."

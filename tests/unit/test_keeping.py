@@ -132,7 +132,7 @@ def test_where_it_cannot_be_noted_that_nothing_came_of_it_somebody_looks() -> No
     begun = beginning.note(world.record(), whole_invocation())
     for _ in range(9):
         world.store.meanwhile("update", world.interfere)
-    beginning.forget(CALLER, begun)
+    beginning.failed(CALLER, begun, ProviderUnavailable("later"))
     assert world.record().due_at == world.clock() + timedelta(seconds=CLAIM_SECONDS)
 
 

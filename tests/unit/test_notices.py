@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from headwater.errors import MalformedBody, NotificationRefused, PreconditionFailed
 from headwater.notices import CLOCKS_DIFFER
+from headwater.records import LOOK_SECONDS
 from headwater.streams import State
 from tests.unit.fakes import CALLER, FakeProvider, World, notification
 from tests.unit.interleaving import every_death, every_meeting
@@ -219,3 +220,21 @@ def test_a_notification_does_not_put_off_the_look_at_what_somebody_died_over() -
     world.note(changing={"w": world.clock() + timedelta(seconds=30)})
     world.hear(State.LIVE, at=1)
     assert world.record().due_at == world.clock() + timedelta(seconds=30)
+
+
+def test_what_is_wrong_is_not_forgotten_by_a_look_that_cannot_see_it() -> None:
+    world = Standing()
+    world.hear(State.READY, at=1, reason="The key frames come too seldom.")
+    world.clock.advance(10)
+    assert world.refresh().state_reason == "The key frames come too seldom."
+    world.provider.state = State.LIVE
+    assert world.refresh().state_reason is None
+
+
+def test_of_a_notification_as_old_as_the_last_look_another_look_decides() -> None:
+    world = Standing()
+    world.clock.advance(100)
+    world.provider.state = State.LIVE
+    world.refresh()
+    world.hear(State.READY, at=98)
+    assert world.record().due_at == world.clock() + timedelta(seconds=LOOK_SECONDS)

@@ -532,3 +532,14 @@ def test_a_run_asks_about_so_many_and_no_more(world: Orphanage) -> None:
     ripen(world)
     world.search(removes=True)
     assert world.provider.count("connected") == LOOKS
+
+
+def test_what_was_adopted_is_none_though_it_bears_an_old_mark_still(world: Orphanage) -> None:
+    """It is recorded before it is marked anew, and whoever was about to may have died."""
+    ref = world.put("old mark")
+    world.stand("adopted")
+    stream = world.record("adopted").stream
+    world.store.touch(stream.id, stream=stream.model_copy(update={"provider_ref": ref}))
+    ripen(world)
+    report = world.search()
+    assert ref not in refs(report.orphans)

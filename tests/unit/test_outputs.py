@@ -5,7 +5,14 @@ from collections.abc import Callable
 import pytest
 from pydantic import SecretStr
 
-from headwater.errors import CapabilityNotSupported, OutputNotFound, ProviderQuotaExceeded, StreamEnded, StreamNotFound
+from headwater.errors import (
+    CapabilityNotSupported,
+    NotAtProvider,
+    OutputNotFound,
+    ProviderQuotaExceeded,
+    StreamEnded,
+    StreamNotFound,
+)
 from headwater.ports import Caller
 from headwater.simulcast import NewOutput, Output
 from headwater.streams import State
@@ -106,3 +113,12 @@ def test_what_the_provider_says_no_with_is_told() -> None:
     world.provider.fail("add_output", ProviderQuotaExceeded("50 are all there can be"))
     with pytest.raises(ProviderQuotaExceeded):
         world.add()
+
+
+def test_a_stream_that_the_provider_does_not_have_any_more_is_lost() -> None:
+    world = Sent()
+    world.provider.fail("outputs", NotAtProvider("gone"))
+    world.provider.alive.clear()
+    with pytest.raises(StreamEnded):
+        world.all()
+    assert world.kinds() == ["StreamCreated", "StreamLost"]

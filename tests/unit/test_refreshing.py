@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -482,3 +483,20 @@ def test_what_has_failed_is_not_lost_as_well() -> None:
 
     for met in every_meeting(lambda: Standing(Ends()), look, look):
         assert met.world.kinds()[1:] in (["StreamStateChanged"], ["StreamLost"]), met.label
+
+
+def test_drift_that_is_not_told_this_time_has_not_been_mended() -> None:
+    class Reticent(FakeProvider):
+        def read(self, handle: Handle, deadline: Deadline) -> Resource | None:
+            told = super().read(handle, deadline)
+            if told is None:
+                return None
+            return replace(told, settings={at: it for at, it in told.settings.items() if at not in hidden})
+
+    hidden: set[str] = set()
+    world = Standing(Reticent(), options={"quality": 0.5})
+    world.resource.settings["/options/quality"] = 0.9
+    assert world.refresh().drift == ["/options/quality"]
+    hidden.add("/options/quality")
+    assert world.refresh().drift == ["/options/quality"]
+    assert world.kinds() == ["StreamCreated", "StreamDrifted"]

@@ -10,9 +10,11 @@ import pytest
 from headwater.deadline import Deadline
 from headwater.errors import (
     CapabilityNotSupported,
+    Effect,
     HeadwaterError,
     PreconditionFailed,
     ProviderOutcomeUnknown,
+    ProviderRejected,
     ProviderUnavailable,
     StreamEnded,
     StreamLive,
@@ -20,7 +22,16 @@ from headwater.errors import (
 from headwater.ports import Stale
 from headwater.provider import Handle, Resource
 from headwater.streams import State
-from tests.unit.fakes import CALLER, CANARY, CLAIM_SECONDS, INVOCATION_SECONDS, FakeProvider, Plain, Unfindable
+from tests.unit.fakes import (
+    CALLER,
+    CANARY,
+    CLAIM_SECONDS,
+    INVOCATION_SECONDS,
+    FakeProvider,
+    Plain,
+    Unfindable,
+    whole_invocation,
+)
 from tests.unit.interleaving import every_death, every_meeting
 from tests.unit.standing import Standing
 
@@ -162,7 +173,33 @@ def test_a_rotation_without_a_lease_gives_none() -> None:
     assert Standing().rotate()[0].lease is None
 
 
-@pytest.mark.parametrize("error", [ProviderUnavailable("later"), ProviderOutcomeUnknown("silence")])
+@pytest.mark.parametrize("error", [ProviderUnavailable("later"), ProviderRejected("no")])
+def test_a_rotation_that_provably_came_to_nothing_keeps_nobody_from_another(error: HeadwaterError) -> None:
+    world = Standing()
+    world.provider.fail("rotate", error)
+    with pytest.raises(type(error)):
+        world.rotate()
+    assert world.record().changing == {}
+    assert world.rotate()[0].credentials_rotated_at == world.clock()
+
+
+def test_secrets_that_may_have_been_exchanged_just_now_are_not_read_anew_but_later() -> None:
+    world = Standing()
+    world.provider.fail("rotate", ProviderOutcomeUnknown("silence"), carried_out=True)
+    with pytest.raises(ProviderOutcomeUnknown):
+        world.rotate()
+    with pytest.raises(PreconditionFailed) as refused:
+        world.lifecycle.credentials(CALLER, world.stream.id, True, whole_invocation())
+    assert refused.value.retry_after
+    world.clock.advance(world.parts.landing + 1)
+    world.lifecycle.credentials(CALLER, world.stream.id, True, whole_invocation())
+    assert opens_it(world)
+
+
+UNCLEAR = [ProviderUnavailable("later", effect=Effect.UNKNOWN), ProviderOutcomeUnknown("silence")]
+
+
+@pytest.mark.parametrize("error", UNCLEAR)
 def test_a_rotation_of_which_nothing_is_known_is_found_by_a_look(error: HeadwaterError) -> None:
     world = Standing()
     world.provider.fail("rotate", error, carried_out=True)

@@ -159,6 +159,7 @@ class Adoption:
             stream=stream,
             tenant=caller.tenant,
             fingerprint=NO_REQUEST,
+            adopted=True,
             revision=existing.revision if existing else 1,
             attempt=attempt,
             claim=Claim(attempt=attempt, until=until, free_at=until, worker=secrets.token_hex(8)),
@@ -169,8 +170,6 @@ class Adoption:
     def _settled(self, caller: Caller, record: Record, found: Adoptable[Options]) -> tuple[Record, Credentials]:
         resource = found.resource
         settled = opened(self._parts, record, resource)
-        # What was there before us does not end because of us.
-        settled = settled.model_copy(update={"stream": settled.stream.model_copy(update={"expires_at": None})})
         credentials = Credentials(ingest=list(resource.ingest), playback=list(resource.playback))
         sealed = seal_credentials(self._parts.vault, settled, credentials)
         event = events.happened(events.StreamAdopted, settled.stream, caller.tenant, caller.request_id)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from headwater.deadline import Deadline
-from headwater.errors import PreconditionFailed
+from headwater.errors import Effect, HeadwaterError, PreconditionFailed, ProviderError, StreamNotFound
 from headwater.keeping import GOING, KEEP, Keeping
 from headwater.opening import look_at
 from headwater.ports import Caller, Parts
@@ -48,7 +48,14 @@ class Beginning:
         looks = [moment for moment in (self._look_at, by_rule) if moment]
         return found.model_copy(update={"changing": others, "look_at": min(looks, default=None)})
 
-    def forget(self, caller: Caller, begun: Record) -> None:
-        """Nothing came of it; where that cannot be noted, somebody looks."""
-        with suppress(PreconditionFailed):
-            self._keeping.insist(caller, begun, lambda found: (self.over(found), KEEP), None, GOING)
+    def failed(self, caller: Caller, begun: Record, error: HeadwaterError) -> None:
+        """Take the note back, for nothing came of it; or shorten it to the time in which a request that was not
+        answered may still land. Where that cannot be noted, somebody looks later."""
+        unknown = isinstance(error, ProviderError) and error.effect is Effect.UNKNOWN
+        with suppress(PreconditionFailed, StreamNotFound):
+            change = self._landing if unknown else self.over
+            self._keeping.insist(caller, begun, lambda found: (change(found), KEEP), None, GOING)
+
+    def _landing(self, found: Record) -> Record:
+        until = self._parts.clock() + timedelta(seconds=self._parts.landing)
+        return found.model_copy(update={"changing": found.changing | {self._worker: until}})

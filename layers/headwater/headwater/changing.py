@@ -10,7 +10,7 @@ from headwater.creation import ended
 from headwater.deadline import Deadline
 from headwater.errors import CallerError, CapabilityNotSupported, Fault, HeadwaterError, PreconditionFailed
 from headwater.forgotten import forgetting
-from headwater.keeping import CLOSED, KEEP, Keeping
+from headwater.keeping import CLOSED, KEEP, Keeping, busy
 from headwater.opening import expires_at
 from headwater.patches import Patched, differing, patched, request_of
 from headwater.ports import Caller, Parts
@@ -97,6 +97,7 @@ class Changing:
             turn.begin_with(record)
             drifted = frozenset(record.stream.drift) | turn.disturbed
             if not drifted:
+                turn.require_whole(record)
                 return record.stream
             self._require_able(drifted, self._parts.provider.changeable)
             try:
@@ -143,6 +144,11 @@ class _Turn:
             repaired = frozenset(self._first.stream.drift) ^ frozenset(record.stream.drift)
             self.disturbed = self._touched | self._at_provider(asked | repaired)
 
+    def require_whole(self, record: Record) -> None:
+        """Raises ``PreconditionFailed`` while somebody else may be changing it: what was seen may be half of that."""
+        if self._beginning.others(record):
+            raise busy()
+
     def changed(self, record: Record, wanted: Patched) -> Record:
         """The record with the patch applied. Raises ``PreconditionFailed`` where others have changed it meanwhile."""
         pointers = self._at_provider(wanted.changed) | self.disturbed
@@ -180,9 +186,10 @@ class _Turn:
         in_time = self._keeping.in_time(self._deadline)
         try:
             resource = self._parts.provider.change(begun.handle, order, pointers, in_time)
-        except CallerError:  # with nothing called
-            self._first, self._touched = before
-            self._beginning.forget(self._caller, begun)
+        except HeadwaterError as error:
+            if isinstance(error, CallerError):  # with nothing called
+                self._first, self._touched = before
+            self._beginning.failed(self._caller, begun, error)
             raise
         if resource is None:
             raise self._refreshing.gone(self._caller, begun, self._deadline)

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from headwater.attempt import Attempt, take_over
 from headwater.claims import Asked, Claims, same_worker
@@ -150,8 +151,8 @@ class Creation:
         if record.stream.state in OVER | {State.ENDING, State.FAILED}:
             raise ended(record)
         sealed = self._parts.store.credentials(record.stream.id)
-        if sealed is None:
-            # It has no secrets, or it ended just now, and what opened it went with it.
+        if sealed is None and record.credential_hashes:
+            # It ended just now, and what opened it went with it.
             record = self._parts.store.load(record.stream.id) or record
             if record.stream.state in OVER:
                 raise ended(record)
@@ -185,6 +186,7 @@ def ended(record: Record) -> StreamEnded:
     stream = record.stream
     since = (record.ended_at or stream.updated_at).isoformat()
     why = stream.state_reason or stream.state
-    return StreamEnded(
-        f"The stream is {stream.state} since {since}: {why}.", state=stream.state, ended_at=since, reason=why
-    )
+    told: dict[str, Any] = {"state": stream.state, "ended_at": since, "reason": why}
+    if record.remains:
+        told["remains"] = record.remains
+    return StreamEnded(f"The stream is {stream.state} since {since}: {why}.", **told)

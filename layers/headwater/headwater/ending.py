@@ -78,7 +78,7 @@ class Ending:
             return Ended(record.stream)
         reason = record.stream.state_reason or reason
         kind = TOLD_BY.get(reason, events.StreamStateChanged)
-        record = self._keeping.over(caller, record, State.ENDED, reason, kind)
+        record = self._keeping.over(caller, record, State.ENDED, reason, kind, remains=removal.remains)
         return Ended(record.stream, removal.remains)
 
     def _begun(self, caller: Caller, record: Record, reason: str, require: Callable[[Record], None]) -> Record:

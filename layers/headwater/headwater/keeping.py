@@ -22,6 +22,8 @@ KEEP: None = None
 DROP = b""
 type Change = Callable[[Record], tuple[Record, bytes | None]]
 """What becomes of a record, and of its sealed credentials: those, ``KEEP`` or ``DROP``."""
+BUSY_SECONDS = 5
+"""When to come again, where somebody is changing the stream at its provider."""
 WRITES = 3
 """How often a fact is written anew over another's change."""
 GOING = OVER | {State.ENDING}
@@ -157,12 +159,14 @@ class Keeping:
         reason: str,
         kind: type[Happened],
         unless: frozenset[State] = OVER,
+        remains: str | None = None,
     ) -> Record:
-        """Record its end: its credentials go."""
+        """Record its end, and what ``remains`` of it: its credentials go."""
 
         def over(found: Record) -> tuple[Record, bytes | None]:
             stream = found.stream.model_copy(update={"state": state, "state_reason": reason})
-            return found.model_copy(update={"stream": stream, "ended_at": self._parts.present()}), DROP
+            update = {"stream": stream, "ended_at": self._parts.present(), "remains": remains}
+            return found.model_copy(update=update), DROP
 
         return self.insist(caller, record, over, kind, unless)
 
@@ -179,7 +183,7 @@ class Keeping:
     def credentials(self, caller: Caller, record: Record) -> Credentials:
         """Everything that opens it. Raises ``StreamEnded`` where it ended just now, and what opened it went with it."""
         sealed = self._parts.store.credentials(record.stream.id)
-        if sealed is None:  # it has no secrets, or not any more
+        if sealed is None and record.credential_hashes:  # not any more
             record = self.usable(caller, record.stream.id)
         return unseal_credentials(self._parts.vault, record, sealed)
 
@@ -199,3 +203,8 @@ class Keeping:
     def in_time(self, deadline: Deadline) -> Deadline:
         """How long a provider may take, so that there is time to record what it did."""
         return deadline.sooner(self._parts.settle_reserve)
+
+
+def busy() -> PreconditionFailed:
+    """What to raise where somebody is changing the stream just now: half of that may be seen."""
+    return PreconditionFailed("Another request is changing the stream now.", retry_after=BUSY_SECONDS)

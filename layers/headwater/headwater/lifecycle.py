@@ -7,8 +7,8 @@ from typing import Any
 from headwater.creation import ended
 from headwater.deadline import Deadline
 from headwater.ending import Ending
-from headwater.errors import PreconditionFailed, ProviderPaymentRequired
-from headwater.keeping import CLOSED, KEEP, Keeping
+from headwater.errors import HeadwaterError, PreconditionFailed, ProviderPaymentRequired
+from headwater.keeping import CLOSED, KEEP, Keeping, busy
 from headwater.opening import leased, look_at
 from headwater.ports import Caller, Parts
 from headwater.provider import Resource, Verb
@@ -47,6 +47,8 @@ class Lifecycle:
         """
         record = self._keeping.usable(caller, stream_id)
         if refresh:
+            if self._keeping.is_being_changed(record):
+                raise busy()
             record = self._refreshing.refresh(caller, record, deadline)
             if record.stream.state in CLOSED:
                 raise ended(record)
@@ -93,8 +95,9 @@ class Lifecycle:
                 resource = self._parts.provider.renew(record.handle, self._keeping.in_time(deadline))
             except ProviderPaymentRequired as error:
                 # It is not renewed, and ends with its lease at the latest: whoever listens learns now, and why.
-                self._ending.end(caller, record, error.code, deadline)
-                raise
+                with suppress(HeadwaterError):
+                    self._ending.end(caller, record, error.code, deadline)
+                raise error from None
             if resource is None:
                 raise self._refreshing.gone(caller, record, deadline)
             try:

@@ -8,7 +8,7 @@ from headwater.keeping import CLOSED, WRITES, Keeping
 from headwater.opening import look_at
 from headwater.ports import Caller, Parts
 from headwater.provider import Notice
-from headwater.records import Record
+from headwater.records import LOOK_SECONDS, Record
 
 CLOCKS_DIFFER = timedelta(seconds=5)
 """How far a provider's clock may be behind ours, or its seconds cut off."""
@@ -52,6 +52,8 @@ class Notices:
         }
         stream = record.stream.model_copy(update=told)
         next_look = look_at(self._parts, notice.state, stream.lease, self._parts.present())
+        if record.told_at and notice.at < record.told_at:
+            next_look = self._parts.present() + timedelta(seconds=LOOK_SECONDS)  # which of the two was first?
         after = record.model_copy(update={"stream": stream, "noticed_at": notice.at, "look_at": next_look})
         if (stream.state, stream.state_reason) != (record.stream.state, record.stream.state_reason):
             self._keeping.turned(caller, record, after)

@@ -52,6 +52,8 @@ def leased(resource: Resource, moment: datetime, managed: bool) -> Lease | None:
 
 def expires_at(parts: Parts, record: Record, lease: Lease | None, opened_at: datetime) -> datetime | None:
     """When its lifetime ends: after the time that its caller or this deployment gives it; None where it has none."""
+    if record.adopted:
+        return opened_at + timedelta(seconds=record.max_lifetime_seconds) if record.max_lifetime_seconds else None
     seconds = record.max_lifetime_seconds or parts.default_lifetime
     if seconds is None and lease and lease.managed:
         seconds = parts.leased_lifetime

@@ -127,7 +127,14 @@ class _Run:
         )
 
     def _why(self, marked: Marked) -> Why | None:
-        return reason(self._parts.store.load(marked.stream_id), marked.ref, self._moment)
+        store = self._parts.store
+        why = reason(store.load(marked.stream_id), marked.ref, self._moment)
+        if why is None:
+            return None
+        # Whoever adopts what bears an old mark records it before it is marked anew.
+        others = (store.load(stream_id) for stream_id in store.recorded_as(self._report.provider, marked.ref))
+        owned = any(other and reason(other, marked.ref, self._moment) is None for other in others)
+        return None if owned else why
 
     def _forget(self, marked: Marked) -> None:
         """What is as its record says is no orphan any more: should it become one again, it is counted anew."""

@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from headwater.deadline import Deadline
 from headwater.errors import CapabilityNotSupported
-from headwater.simulcast import NewOutput, Output
 from headwater.streams import Access, State
+
+if TYPE_CHECKING:
+    from headwater.simulcast import NewOutput, Output
 
 
 class Options(BaseModel):
@@ -231,15 +233,15 @@ class Provider[O: Options](Protocol):
         """Put our marks, the order's id and deployment, on what somebody else made; twice comes to the same."""
         raise self.cannot(Verb.ADOPT)
 
-    def outputs(self, handle: Handle, deadline: Deadline) -> Sequence[Output]:
+    def outputs(self, handle: Handle, deadline: Deadline) -> "Sequence[Output]":
         """Where it is sent on to."""
         raise self.cannot(Verb.SIMULCAST)
 
-    def add_output(self, handle: Handle, wanted: NewOutput, deadline: Deadline) -> Output:
+    def add_output(self, handle: Handle, wanted: "NewOutput", deadline: Deadline) -> "Output":
         """Send it on to one more; one to the same place with the same key is there already, and brought into line."""
         raise self.cannot(Verb.SIMULCAST)
 
-    def switch_output(self, handle: Handle, output_id: str, enabled: bool, deadline: Deadline) -> Output | None:
+    def switch_output(self, handle: Handle, output_id: str, enabled: bool, deadline: Deadline) -> "Output | None":
         """Switch one on or off; None where there is none of this id."""
         raise self.cannot(Verb.SIMULCAST)
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.answers import PRIVATE, opened_answer, stream_answer, tag
 from headwater.api import Answer, Api, deadline_of, reply
-from headwater.attention import Attention
 from headwater.creation import Accepted, Creation, Opened
 from headwater.ending import Ending
 from headwater.lifecycle import Lifecycle
@@ -16,6 +15,7 @@ from headwater.requests import parse
 from headwater.streams import State, as_json
 
 if TYPE_CHECKING:
+    from headwater.attention import Attention
     from headwater.rare_routes import RareRoutes
 
 RARE = (
@@ -72,7 +72,9 @@ class ProviderFunction:
         return Ending(self.parts)
 
     @cached_property
-    def attention(self) -> Attention:
+    def attention(self) -> "Attention":
+        from headwater.attention import Attention
+
         return Attention(self.parts, self.lifecycle)
 
     @cached_property

@@ -72,6 +72,8 @@ class Record(Frozen):
     max_lifetime_seconds: int | None = None
     lease_managed: bool = True
     """Whether its lease, if it gets one, is ours to renew."""
+    adopted: bool = False
+    """Whether it was there before us: then only what its caller asks for ends it."""
     opened_at: AwareDatetime | None = None
     """When its lifetime began; None where it never did."""
     look_at: AwareDatetime | None = None
@@ -87,6 +89,8 @@ class Record(Frozen):
     notes: dict[str, JsonValue] = Field(default_factory=dict)
     ambiguous_creates: int = 0
     ended_at: AwareDatetime | None = None
+    remains: str | None = None
+    """What of it stays at its provider when it is over, in a sentence."""
     request_secrets: bytes | None = None
     """The secret-typed parts of the request, sealed; gone once settled."""
 

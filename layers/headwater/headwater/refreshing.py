@@ -102,9 +102,11 @@ def seen_as(parts: Parts, record: Record, resource: Resource, asked_at: datetime
     state = record.stream.state
     if record.noticed_at is None or record.noticed_at <= asked_at:
         state = resource.state
+        # Why it is so was perhaps told by a notice, which a look cannot see again.
+        told_before = record.stream.state_reason if state is record.stream.state else None
         update |= {
             "state": state,
-            "state_reason": resource.state_reason,
+            "state_reason": resource.state_reason or told_before,
             "provider_status": resource.provider_status,
         }
     stream = record.stream.model_copy(update=update)
@@ -141,11 +143,13 @@ def drift_of(parts: Parts, record: Record, resource: Resource) -> list[str] | No
     if order is None:
         return None
     wanted = parts.provider.settings(order)
-    return sorted(
+    found = {
         at
-        for at, found in resource.settings.items()
-        if at in wanted and wanted[at] != found and not holds_mask(_shown(record, at))
-    )
+        for at, value in resource.settings.items()
+        if at in wanted and wanted[at] != value and not holds_mask(_shown(record, at))
+    }
+    # What is not told this time has not been mended.
+    return sorted(found | {at for at in record.stream.drift if at not in resource.settings})
 
 
 def _shown(record: Record, at: str) -> JsonValue:

@@ -4,17 +4,14 @@ from headwater import events
 from headwater.beginning import Beginning
 from headwater.creation import ended
 from headwater.deadline import Deadline
-from headwater.errors import CallerError, PreconditionFailed
-from headwater.keeping import CLOSED, WRITES, Keeping
+from headwater.errors import HeadwaterError, PreconditionFailed
+from headwater.keeping import CLOSED, WRITES, Keeping, busy
 from headwater.lifecycle import with_lease
 from headwater.ports import Caller, Parts
 from headwater.provider import Verb
 from headwater.records import Credentials, Record
 from headwater.refreshing import Refreshing
 from headwater.streams import Stream
-
-BUSY_SECONDS = 5
-"""When to come again where somebody is changing the stream."""
 
 
 class Rotation:
@@ -37,7 +34,7 @@ class Rotation:
             record = self._keeping.usable(caller, stream_id)
             self._keeping.require(Verb.ROTATE)
             if not beginning.begun and beginning.others(record):
-                raise PreconditionFailed("Another request is changing the stream now.", retry_after=BUSY_SECONDS)
+                raise busy()
             try:
                 rotated = self._rotated(caller, record, beginning, force, deadline)
             except PreconditionFailed:
@@ -51,9 +48,9 @@ class Rotation:
         asked_at = self._parts.present()
         try:
             resource = self._parts.provider.rotate(record.handle, force, self._keeping.in_time(deadline))
-        except CallerError:
+        except HeadwaterError as error:
             if not made_before:
-                beginning.forget(caller, record)
+                beginning.failed(caller, record, error)
             raise
         if resource is None:
             raise self._refreshing.gone(caller, record, deadline)
