@@ -21,6 +21,14 @@ CREATES = {
 }
 """Each provider's operation that makes a stream."""
 
+GONE: Json = {
+    "status": 404,
+    "headers": {"x-amzn-ErrorType": "ResourceNotFoundException"},
+    "body": {"success": False, "errors": [{"code": 1004, "message": "no such live input"}], "messages": []},
+}
+"""What says at each provider that a resource is not there: by its words at Kinesis Video and at Cloudflare, where the
+status alone may be anybody's, and by the status at the others."""
+
 
 @dataclass(frozen=True)
 class Door:
@@ -61,6 +69,10 @@ class Door:
     def fault(self, kind: str, operation: str | None = None, **fields: Any) -> None:
         """See ``local.faults.Fault``; without an operation, of the create."""
         self._ask("POST", "faults", json={"kind": kind, "operation": operation or CREATES[self.name], **fields})
+
+    def lose(self, ref: str, times: int = 1) -> None:
+        """Answer the next calls about a resource as if it were not there any more."""
+        self.fault("status", "*", containing=ref, times=times, **GONE)
 
     def faults(self) -> list[Json]:
         """What is still to go wrong."""

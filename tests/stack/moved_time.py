@@ -11,6 +11,7 @@ from tests.stack.callers import Api
 from tests.stack.doors import BusinessClock, Door
 from tests.stack.environments import deployed_function
 from tests.stack.storage import Storage
+from tests.stack.waiting import eventually
 from tests.stack.ways import Way
 
 Json = dict[str, Any]
@@ -52,6 +53,20 @@ class MovedTime:
         name = deployed_function(self.cloud, "Sweep")["FunctionName"]
         answer = self.cloud.client("lambda").invoke(FunctionName=name, Payload=b"{}")
         assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def heard(self, streams: Iterable[Json]) -> None:
+        """Wait until their beats are set: one that is set late finds that time has moved, and beats beside a sweep."""
+        for stream in streams:
+            self.subscriber.await_events(stream["id"], "StreamCreated")
+        sqs = self.cloud.client("sqs")
+        [url] = [url for url in sqs.list_queues()["QueueUrls"] if "RenewLeasesQueue" in url]
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
+        def waiting() -> list[str]:
+            counted: Json = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            return [counted[name] for name in names]
+
+        eventually(waiting, lambda counts: counts == ["0", "0"])
 
     def kinds(self, stream: Json) -> list[str]:
         """What has been told of a stream so far, in the order in which it happened."""

@@ -10,6 +10,10 @@ from local.cloud import Cloud
 Json = dict[str, Any]
 
 
+PORTION = 10_000
+"""Log lines in an answer: the most that CloudWatch gives, and so the emulator."""
+
+
 class Storage:
     """The table and the logs."""
 
@@ -70,5 +74,16 @@ class Storage:
     def log_lines(self) -> Iterator[str]:
         """Everything in every log group."""
         for group in self._logs.describe_log_groups()["logGroups"]:
-            pages = self._logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
-            yield from (event["message"] for page in pages for event in page["events"])
+            yield from self._lines_of(group["logGroupName"])
+
+    def _lines_of(self, group: str) -> Iterator[str]:
+        """The emulator gives the first of them and no token to go on: so by time, each portion from the last's end."""
+        begin, before = 0, set[str]()
+        while True:
+            events = self._logs.filter_log_events(logGroupName=group, startTime=begin, limit=PORTION)["events"]
+            yield from (event["message"] for event in events if event["message"] not in before)
+            if len(events) < PORTION:
+                return
+            end = events[-1]["timestamp"]
+            assert end > begin, "more at one moment than can be asked for"
+            begin, before = end, {event["message"] for event in events if event["timestamp"] == end}

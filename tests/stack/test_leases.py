@@ -255,6 +255,7 @@ def leases(moved_time: MovedTime) -> Leases:
         ours = side_by_side(lambda way: Turns(moved_time.open(way, "ours")), LEASED)
         theirs = side_by_side(lambda way: Turns(moved_time.open(way, "theirs", lease=OWN)), LEASED)
         every = [*ours.values(), *theirs.values()]
+        moved_time.heard(turns.stream for turns in every)
         for count in range(1, TURNS + 1):
             for turns in every:
                 item = moved_time.storage.item(turns.stream["id"]) or {}

@@ -33,8 +33,6 @@ CALLS_A_SECOND = 5
 PYANNOTE_LOOKS = 60
 SELDOM = 6 * HOUR
 """Between looks at what tells by itself, or never changes by itself. All of these in seconds."""
-GONE = {"x-amzn-ErrorType": "ResourceNotFoundException"}
-"""How Kinesis Video says 404; to the others it means nothing."""
 
 
 def state_changes(moved_time: MovedTime, stream: Json) -> list[tuple[str, str]]:
@@ -222,8 +220,9 @@ def vanished(moved_time: MovedTime) -> Vanished:
     with doors["overshoot"].set(lease_seconds=lease, v02_lease_seconds=lease):
         streams = side_by_side(partial(moved_time.open, key="vanished", max_lifetime_seconds=DAY), WAYS)
 
-        def fault(way: Way, **how: Any) -> None:
-            doors[way.provider].fault("status", "*", containing=streams[way]["provider_ref"], times=ALWAYS, **how)
+        def be_away(way: Way) -> None:
+            ref = streams[way]["provider_ref"]
+            doors[way.provider].fault("status", "*", containing=ref, times=ALWAYS, status=503)
 
         def refresh(way: Way) -> httpx.Response:
             return api.read(streams[way]["href"], refresh=True)
@@ -234,7 +233,7 @@ def vanished(moved_time: MovedTime) -> Vanished:
             return sum(ref in f"{call['path']} {call['body']}" for call in calls)
 
         side_by_side(lambda way: eventually(partial(refresh, way), is_ready), WAYS)
-        side_by_side(partial(fault, status=503), WAYS)
+        side_by_side(be_away, WAYS)
         refreshed = side_by_side(refresh, WAYS)
         before = side_by_side(asked_in_vain, WAYS)
         moved_time.later(SELDOM + 1)
@@ -243,7 +242,7 @@ def vanished(moved_time: MovedTime) -> Vanished:
         for door in doors.values():
             door.heal()
         well_again = side_by_side(lambda way: eventually(partial(refresh, way), is_ready), WAYS)
-        side_by_side(partial(fault, status=404, headers=GONE), WAYS)
+        side_by_side(lambda way: doors[way.provider].lose(streams[way]["provider_ref"], ALWAYS), WAYS)
         moved_time.later(SELDOM + 1)
         for stream in streams.values():
             moved_time.subscriber.await_events(stream["id"], "StreamLost")
@@ -284,7 +283,7 @@ def test_what_its_provider_no_longer_has_is_lost_and_that_is_told_once(
 @EACH_WAY
 def test_many_who_see_at_once_that_it_is_gone_tell_it_once(way: Way, moved_time: MovedTime) -> None:
     door, stream = moved_time.doors[way.provider], moved_time.open(way, "seen by many")
-    door.fault("status", "*", containing=stream["provider_ref"], status=404, headers=GONE, times=ALWAYS)
+    door.lose(stream["provider_ref"], ALWAYS)
     with ThreadPoolExecutor(MANY) as pool:
         answers = list(pool.map(lambda _: moved_time.api.read(stream["href"], refresh=True), range(MANY)))
     door.heal()

@@ -31,8 +31,6 @@ TRIES = 4
 CLAIM_SECONDS = 29 + 5
 UNKNOWN_FOR = {way.name: way.lease + 20 for way in LEASED}
 """Seconds: one lease, and what a request may take to land."""
-GONE = "ResourceNotFoundException"
-"""How Kinesis Video says 404."""
 INCOMPLETE = {"success": True, "errors": [], "messages": [], "result": {"liveInputs": [], "total": 2000}}
 """A list of live inputs that shows some of them."""
 ONE, OTHER = {"name": "one"}, {"name": "another"}
@@ -116,7 +114,7 @@ class Teller:
         """Once its provider no longer has it."""
         made = self.create("lost", ONE)
         ref = made.json()["provider_ref"]
-        self.door.fault("status", "*", containing=ref, status=404, headers={"x-amzn-ErrorType": GONE})
+        self.door.lose(ref)
         refreshed = self.api.read(made.json()["href"], refresh=True)
         return {"made": made, "refreshed": refreshed, "again": self.create("lost", ONE)}
 
