@@ -52,8 +52,9 @@ class Cloud:
     def client(self, service: str, **credentials: str) -> Any:
         """A boto3 client of the emulator: its root's, unless other credentials are given."""
         keys = credentials or {name.lower(): value for name, value in CREDENTIALS.items()}
-        return boto3.client(
-            service,  # type: ignore[call-overload] # any service that the emulator has
+        make: Any = boto3.client  # its types know each service by name; here it is any that the emulator has
+        return make(
+            service,
             endpoint_url=self.aws_endpoint_url,
             region_name=self.region,
             config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 2}),

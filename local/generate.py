@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_protocol_members
+from typing import Any, get_protocol_members, override
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -37,14 +37,16 @@ TAKEN: tuple[type[BaseModel], ...] = (StreamRequested,)
 class _Untitled(GenerateJsonSchema):
     """Without a title for each field, which only repeats its name."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # pydantic passes it
+    @override
+    def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 class _Sent(_Untitled):
     """Of what we send: every field is there, so none has a default."""
 
-    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: ARG002  # pydantic passes them
+    @override
+    def field_is_required(self, field: Any, total: bool) -> bool:
         return True
 
     def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:

@@ -36,7 +36,8 @@ def main(stack: str = "") -> None:
 
 def _client(service: str, stack: str) -> Any:
     if stack:
-        return boto3.client(service)  # type: ignore[call-overload] # one of two that are named below
+        make: Any = boto3.client
+        return make(service)
     file = HOME / "stack.json"
     if not file.exists():
         sys.exit("Name a stack, STACK=headwater for one; or start the local cloud with make up.")

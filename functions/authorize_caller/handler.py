@@ -20,10 +20,10 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
         telemetry.logger().info("refused", extra={"reason": str(refused)})
         failure = Exception("Unauthorized")  # this very text is what API Gateway answers 401 to
     except AuthorizationError as error:
-        telemetry.failure(str(error), error)
+        telemetry.exception(str(error), error=error)
         failure = Exception(str(error))
-    except Exception as error:  # noqa: BLE001  # whatever it was, its text may hold the token
-        telemetry.failure("unforeseen", error)
+    except Exception as error:  # whatever it was, its text may hold the token
+        telemetry.exception("unforeseen", error=error)
         failure = Exception("The token could not be checked.")
     else:
         return allow(tenant, event["methodArn"])

@@ -21,7 +21,7 @@ def with_circuits(providers: Iterable[dict[str, Any]], client: "DynamoDBClient",
     try:
         known = _read(client, table)
     except (BotoCoreError, ClientError) as error:
-        telemetry.failure("circuits not known", error)
+        telemetry.exception("circuits not known", error=error)
         return [{**one, "circuit": None} for one in providers]
     return [{**one, "circuit": known.get(one["provider"], CLOSED)} for one in providers]
 

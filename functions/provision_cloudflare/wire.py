@@ -1,7 +1,7 @@
 """Cloudflare Stream's JSON of live inputs: who calls, and what is read of the answers."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -165,18 +165,19 @@ def _accesses(found: Object, rtmps: str, srt: str, web: str, web_protocol: str) 
     by_rtmps, by_srt, by_web = as_object(found.get(rtmps)), as_object(found.get(srt)), as_object(found.get(web))
     # Of WebRTC the address is the credential. SRT's address may well be an rtmps one: it is not looked at.
     accesses = [
-        Access(protocol="rtmps", url=text(by_rtmps, "url"), secrets=_secrets(by_rtmps, stream_key="streamKey")),
+        Access(protocol="rtmps", url=text(by_rtmps, "url"), secrets=_secrets(by_rtmps, {"stream_key": "streamKey"})),
         Access(
             protocol="srt",
             url=text(by_srt, "url"),
-            secrets=_secrets(by_srt, stream_id="streamId", passphrase="passphrase"),  # noqa: S106  # a field's name
+            secrets=_secrets(by_srt, {"stream_id": "streamId", "passphrase": "passphrase"}),
         ),
-        Access(protocol=web_protocol, secrets=_secrets(by_web, url="url")),
+        Access(protocol=web_protocol, secrets=_secrets(by_web, {"url": "url"})),
     ]
     return [access for access in accesses if access.url or access.secrets]
 
 
-def _secrets(access: Object, **names: str) -> dict[str, Secret[JsonValue]]:
+def _secrets(access: Object, names: Mapping[str, str]) -> dict[str, Secret[JsonValue]]:
+    """Those that are there, by our ``names`` for theirs."""
     found = {ours: text(access, theirs) for ours, theirs in names.items()}
     return {name: Secret[JsonValue](secret) for name, secret in found.items() if secret}
 

@@ -34,8 +34,8 @@ def _not_taken(portion: list[Pending]) -> list[Pending]:
     try:
         answer = aws.client("events").put_events(Entries=[event.entry(bus) for event in portion])
         answers = list(zip(portion, answer["Entries"], strict=True))
-    except Exception as error:  # noqa: BLE001  # whatever it was, the portion must come again, and the others go on
-        telemetry.failure("not published", error)
+    except Exception as error:  # whatever it was, the portion must come again, and the others go on
+        telemetry.exception("not published", error=error)
         return portion
     refused = [(event, entry["ErrorCode"]) for event, entry in answers if "ErrorCode" in entry]
     for _, code in refused:

@@ -22,6 +22,6 @@ def _one(record: SQSRecord) -> None:
         if step:
             carry_out(step)
     except Exception as error:
-        telemetry.failure("beat failed", error)
+        telemetry.exception("beat failed", error=error)
         come_again_soon(record.receipt_handle)
         raise

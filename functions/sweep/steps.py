@@ -65,8 +65,9 @@ class Sweep:
         for provider in providers:
             try:
                 won = self._index.begin_search(provider, self._begun, self._begun + interval)
-            except Exception as error:  # noqa: BLE001  # whatever it was, the others go on
-                self._failed("search not begun", error, provider=provider)
+            except Exception as error:  # whatever it was, the others go on
+                self._failures += 1
+                telemetry.exception("search not begun", error=error, provider=provider)
                 continue
             if won:
                 self._searches += 1
@@ -83,8 +84,9 @@ class Sweep:
     def _shard(self, shard: int) -> Iterator[Item]:
         try:
             yield from self._index.due(shard, self._begun)
-        except Exception as error:  # noqa: BLE001  # whatever it was, the other shards go on
-            self._failed("shard not read", error, shard=str(shard))
+        except Exception as error:  # whatever it was, the other shards go on
+            self._failures += 1
+            telemetry.exception("shard not read", error=error, shard=str(shard))
 
     def _moved_on(self, item: Item) -> Command | None:
         """The command for a stream, if it is this run that moved it on."""
@@ -92,15 +94,12 @@ class Sweep:
             if not self._index.move_on(item, self._clock() + pause(item)):
                 return None
             command = attention(item)
-        except Exception as error:  # noqa: BLE001  # whatever is the matter with it, the others go on
-            self._failed("passed over", error, pk=item["pk"])
+        except Exception as error:  # whatever is the matter with it, the others go on
+            self._failures += 1
+            telemetry.exception("passed over", error=error, pk=item["pk"])
             return None
         self._streams[command.data.provider] += 1
         return command
-
-    def _failed(self, message: str, error: Exception, **told: str) -> None:
-        self._failures += 1
-        telemetry.failure(message, error, **told)
 
     def _backlog(self) -> int:
         backlog = sum(self._index.count(shard, self._begun) for shard in range(SHARDS))

@@ -51,7 +51,7 @@ class Api:
 
     def answer(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """The proxy answer to one API Gateway event."""
-        self.routes.append_context(deadline=deadline_of(context, event))  # type: ignore[no-untyped-call] # Powertools types it not
+        self.routes.context["deadline"] = deadline_of(context, event)
         return self.routes.resolve(event, context)
 
     @property
@@ -137,7 +137,7 @@ class Api:
         return reply(error.status, problem, headers, content_type="application/problem+json")
 
     def _failed(self, error: Exception) -> Answer:
-        telemetry.failure("unforeseen", error)
+        telemetry.exception("unforeseen", error=error)
         return self._refused(InternalError("Something failed on our side; it has been logged under the request_id."))
 
     def _nowhere(self, _: Exception) -> Answer:

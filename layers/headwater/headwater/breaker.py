@@ -24,7 +24,7 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
 
 from headwater import telemetry
 from headwater.circuits import CIRCUITS, shown
-from headwater.deadline import Deadline, within
+from headwater.deadline import Deadline, outcome, within
 from headwater.errors import HeadwaterError, ProviderOutcomeUnknown, ProviderUnavailable
 from headwater.provider import AnyProvider
 from headwater.store import to_attributes
@@ -98,13 +98,11 @@ class _Breaker:
         call = partial(method, *given)
         if watched is None:
             return call()
-        ended: Future[Any] = Future()
+        ended: Future[Any] | None = None
 
         def attempt() -> None:
-            try:
-                ended.set_result(call())
-            except Exception as error:  # noqa: BLE001  # it is raised when the circuit has heard of it
-                ended.set_exception(error)
+            nonlocal ended
+            ended = outcome(call)
             if sign := _sign(ended.exception(), watched):
                 raise sign
 
@@ -113,10 +111,11 @@ class _Breaker:
         except CircuitBreakerOpenError as refusal:
             if method.__name__ not in NEVER_REFUSED:
                 raise self._refused(refusal.circuit) from None
-        except Exception as error:  # noqa: BLE001  # whatever the circuit trips over, its provider is called
-            if not ended.done():
-                telemetry.failure("circuit not known", error)
-        return ended.result() if ended.done() else call()
+        except (_Away, _Unknown):
+            pass  # the circuit's own affair: who called hears what the call came to
+        except Exception as error:  # whatever the circuit trips over, its provider is called
+            telemetry.exception("circuit not known", error=error)
+        return ended.result() if ended else call()
 
     def _refused(self, circuit: CircuitInfo | None) -> ProviderUnavailable:
         opened_at = circuit.opened_at if circuit else None

@@ -24,8 +24,8 @@ def _not_taken(batch: tuple[Command, ...]) -> list[Command]:
     try:
         answer = aws.client("events").put_events(Entries=[_entry(command, bus) for command in batch])
         answers = list(zip(batch, answer["Entries"], strict=True))
-    except Exception as error:  # noqa: BLE001  # whatever it was, who sends must hear of it, and the others go on
-        telemetry.failure("commands not sent", error)
+    except Exception as error:  # whatever it was, who sends must hear of it, and the others go on
+        telemetry.exception("commands not sent", error=error)
         return list(batch)
     refused = [(command, entry["ErrorCode"]) for command, entry in answers if "ErrorCode" in entry]
     for _, code in refused:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import Any
 
 
 class Deadline:
@@ -35,23 +36,38 @@ class Deadline:
         return Deadline(self.remaining() - margin, self._clock, self.worker_ends())
 
 
+class _Kept:
+    """Keeps in ``done`` what a block raises, if it is of this kind, instead of passing it on."""
+
+    def __init__(self, done: Future[Any], kind: type[BaseException]) -> None:
+        self._done = done
+        self._kind = kind
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, self._kind):
+            return False
+        self._done.set_exception(error)
+        return True
+
+
+def outcome[T](work: Callable[[], T], kind: type[BaseException] = Exception) -> Future[T]:
+    """What came of ``work``: its result, or the exception of this kind that it raised."""
+    done: Future[T] = Future()
+    with _Kept(done, kind):
+        done.set_result(work())
+    return done
+
+
 def within[T](seconds: float, work: Callable[[], T]) -> T:
     """What ``work`` returns or raises, or ``TimeoutError`` after ``seconds``, whatever it is doing then.
 
     A thread that was given up ends with what it waits for, or with the process.
     """
-    outcome: SimpleQueue[Future[T]] = SimpleQueue()
-
-    def run() -> None:
-        done: Future[T] = Future()
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001  # it is raised where it is waited for
-            done.set_exception(error)
-        outcome.put(done)
-
-    Thread(target=run, daemon=True).start()
+    ended: SimpleQueue[Future[T]] = SimpleQueue()
+    Thread(target=lambda: ended.put(outcome(work, BaseException)), daemon=True).start()
     try:
-        return outcome.get(timeout=seconds).result()
+        return ended.get(timeout=seconds).result()
     except Empty:
         raise TimeoutError from None

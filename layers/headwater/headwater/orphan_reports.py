@@ -40,8 +40,8 @@ def preview(event: dict[str, Any], parts: Parts, deadline: Deadline) -> dict[str
         return as_json(orphan_search(parts).run(deadline, dry_run=True))
     except HeadwaterError as error:
         why = {"code": error.code, "detail": error.detail}
-    except Exception as error:  # noqa: BLE001  # Lambda would log its text, which may hold a secret
-        telemetry.failure("unforeseen", error)
+    except Exception as error:  # Lambda would log its text, which may hold a secret
+        telemetry.exception("unforeseen", error=error)
         why = {"code": InternalError.code, "detail": "The function's log says more."}
     return {"provider": parts.provider.name, "error": why}
 

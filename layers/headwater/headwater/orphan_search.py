@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headwater.deadline import Deadline
+from headwater.deadline import Deadline, outcome
 from headwater.errors import HeadwaterError
 from headwater.keeping import ID
 from headwater.orphans import (
@@ -98,12 +98,13 @@ class _Run:
 
     def _tried[T](self, marked: Marked, doing: str, work: Callable[[Marked], T]) -> T | None:
         """What came of it; None where it failed, which is noted: one resource stops no other's."""
-        try:
-            return work(marked)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is of this one resource
-            kind = error.code if isinstance(error, HeadwaterError) else type(error).__qualname__
-            self._troubles.append(Trouble(ref=marked.ref, doing=doing, error=kind))
-            return None
+        done = outcome(lambda: work(marked))
+        error = done.exception()
+        if error is None:
+            return done.result()
+        kind = error.code if isinstance(error, HeadwaterError) else type(error).__qualname__
+        self._troubles.append(Trouble(ref=marked.ref, doing=doing, error=kind))
+        return None
 
     # -- is it one?
 

@@ -123,7 +123,7 @@ def _understood(options: dict[str, JsonValue], options_type: Any) -> Options | N
         request = validated({"options": options}, options_type, Terms())
     except ValidationError:
         return None
-    understood: Options = request.options  # type: ignore[attr-defined] # it has this field
+    understood: Options = request.options
     return understood
 
 

@@ -67,7 +67,7 @@ class Inbox:
             telemetry.logger().warning("again later", extra=told)
             raise
         except Exception as error:
-            telemetry.failure("unforeseen", error)
+            telemetry.exception("unforeseen", error=error)
             raise
 
     def _take(self, body: str, deadline: Deadline) -> None:

@@ -80,6 +80,12 @@ class CreateRequest(BaseModel):
         return seconds
 
 
+class WholeRequest(CreateRequest):
+    """With the options, of whatever type the provider's are."""
+
+    options: Any
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A request that was found valid."""
@@ -113,7 +119,7 @@ def check(body: Body, options_type: Any, terms: Terms = Terms()) -> Wanted:
         raise InvalidRequest(f"The request has {len(faults)} fault(s).", faults=faults) from None
     if common.lease and not terms.leases:
         raise CapabilityNotSupported("The streams of this provider have no leases.")
-    return Wanted(common, common.options, fingerprint(body))  # type: ignore[attr-defined] # _model gave it this field
+    return Wanted(common, common.options, fingerprint(body))
 
 
 def plain(body: Body) -> dict[str, Any]:
@@ -124,15 +130,15 @@ def plain(body: Body) -> dict[str, Any]:
     return floats
 
 
-def validated(request: dict[str, Any], options_type: Any, terms: Terms) -> CreateRequest:
+def validated(request: dict[str, Any], options_type: Any, terms: Terms) -> WholeRequest:
     """The request, with its ``options``. Raises pydantic's ``ValidationError``, which holds all its faults."""
     return _model(options_type).model_validate(request, context=terms)
 
 
 @cache
-def _model(options_type: Any) -> type[CreateRequest]:
+def _model(options_type: Any) -> type[WholeRequest]:
     """``CreateRequest`` with the provider's options as one more field, so that one validation finds all faults."""
-    return create_model("Request", __base__=CreateRequest, options=(options_type, ...))
+    return create_model("Request", __base__=WholeRequest, options=(options_type, ...))
 
 
 def read_json(body: str) -> dict[str, Any]:
@@ -272,7 +278,7 @@ def join_secrets(public: dict[str, JsonValue], secrets: dict[str, JsonValue], op
     """The options that ``split_secrets`` took apart."""
     # By the model of a whole request: a bare union of options would quote a secret in its error.
     whole = _model(options_type).model_validate({"options": _fill(public, "", secrets)})
-    options: Options = whole.options  # type: ignore[attr-defined] # _model gave it this field
+    options: Options = whole.options
     return options
 
 

@@ -55,5 +55,5 @@ def _pause(error: ProviderError, attempt: int) -> float:
     """Seconds to wait: what the provider asked for, else exponential with jitter."""
     if error.retry_after is not None:
         return error.retry_after
-    jitter = random.uniform(0.5, 1)  # noqa: S311  # jitter is no secret
+    jitter = random.SystemRandom().uniform(0.5, 1)
     return jitter * FIRST_PAUSE_SECONDS * float(2 ** (attempt - 1))

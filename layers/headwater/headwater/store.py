@@ -181,7 +181,8 @@ def _refused(error: ClientError) -> bool:
     """Whether a condition was not met, or another transaction was at the same item, which comes to the same."""
     if error.response["Error"]["Code"] in {"ConditionalCheckFailedException", "TransactionConflictException"}:
         return True
-    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment] # unknown to stubs
+    told: Any = error.response  # botocore's stubs do not know of these reasons
+    reasons: list[dict[str, str]] = told.get("CancellationReasons", [])
     return any(reason.get("Code") in {"ConditionalCheckFailed", "TransactionConflict"} for reason in reasons)
 
 

@@ -19,7 +19,7 @@ def logger() -> "Logger":
     return Logger(service=os.environ.get("AWS_LAMBDA_FUNCTION_NAME"))
 
 
-def failure(message: str, error: BaseException, **told: str) -> None:
+def exception(message: str, *, error: BaseException, **told: str) -> None:
     """Log an unforeseen error: what kind and where, not its text, which may hold a URL or a body with a key in it.
 
     ``told`` is what its place in the code does not say, such as of which stream it is.
