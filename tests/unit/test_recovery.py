@@ -961,16 +961,21 @@ def test_what_was_accepted_the_bus_s_deadline_does_not_end() -> None:
     assert world.kinds() == ["StreamCreated"]
 
 
-def test_what_was_promised_to_nobody_is_tried_as_who_asks_last_would_have_it() -> None:
-    world = World()
-    world.provider.fail("create", ProviderUnavailable("away"), times=2)
-    with pytest.raises(ProviderUnavailable):
-        world.provision()
+def assert_nobody_waits_for_it_after_a_minute(world: World) -> None:
+    """Asked for over the bus with a minute's deadline, it is not made, and given up by whoever attends to it then."""
     with pytest.raises(ProviderUnavailable):
         over_the_bus(world, seconds=60)
     world.clock.advance(60)
     with pytest.raises(CreationAbandoned):
         attend(world)
+
+
+def test_what_was_promised_to_nobody_is_tried_as_who_asks_last_would_have_it() -> None:
+    world = World()
+    world.provider.fail("create", ProviderUnavailable("away"), times=2)
+    with pytest.raises(ProviderUnavailable):
+        world.provision()
+    assert_nobody_waits_for_it_after_a_minute(world)
 
 
 def test_what_was_promised_of_a_stream_that_failed_is_over_with_it() -> None:
@@ -980,11 +985,7 @@ def test_what_was_promised_of_a_stream_that_failed_is_over_with_it() -> None:
     with pytest.raises(ProviderRejected):
         attend(world)
     world.provider.fail("create", ProviderUnavailable("away"))
-    with pytest.raises(ProviderUnavailable):
-        over_the_bus(world, seconds=60)
-    world.clock.advance(60)
-    with pytest.raises(CreationAbandoned):
-        attend(world)
+    assert_nobody_waits_for_it_after_a_minute(world)
 
 
 # -- an acceptance that meets other writes

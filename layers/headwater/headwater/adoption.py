@@ -3,8 +3,6 @@
 It is recorded first and marked then: what bears our mark without a record counts as an orphan, and may be removed.
 """
 
-import secrets
-from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,7 +21,7 @@ from headwater.keeping import CLOSED, Keeping
 from headwater.opening import opened
 from headwater.ports import Caller, Parts, Stale
 from headwater.provider import Adoptable, Options, Order, Verb
-from headwater.records import Claim, Credentials, Record
+from headwater.records import Credentials, Record
 from headwater.requests import MetadataKey, MetadataValue, split_secrets
 from headwater.sealing import seal_credentials
 from headwater.streams import OVER, State, Stream, href, identify
@@ -51,6 +49,7 @@ class Adoption:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._keeping = Keeping(parts)
+        self._claims = Claims(parts)
 
     def adopt(self, caller: Caller, asked: AdoptRequest, deadline: Deadline) -> Opened:
         """The stream of this resource: recorded now, or by this caller before.
@@ -68,7 +67,7 @@ class Adoption:
             return self._again(caller, existing, found, deadline)
         if self._require_nobody_s(found) or existing:
             found = self._found(found.resource.ref, deadline)  # whoever had it may have ended it just now
-        record = self._claimed(caller, asked, found, existing, deadline)
+        record = self._claimed(self._record(caller, asked, found, existing, deadline), existing)
         settled, credentials = self._settled(caller, record, found)
         self._mark(settled, found, deadline)
         return Opened(settled.stream, credentials, replayed=False)
@@ -114,18 +113,10 @@ class Adoption:
         if found.deployment not in {None, self._parts.deployment}:
             raise AlreadyRecorded("It bears the mark of another deployment.")
 
-    def _claimed(
-        self,
-        caller: Caller,
-        asked: AdoptRequest,
-        found: Adoptable[Options],
-        existing: Record | None,
-        deadline: Deadline,
-    ) -> Record:
+    def _claimed(self, record: Record, existing: Record | None) -> Record:
         """The record of an adoption that is under way: should we die, sweep closes it, and nothing is lost."""
-        record = self._record(caller, asked, found, existing, deadline)
         if existing:
-            return Claims(self._parts).write(record)
+            return self._claims.write(record)
         raced = self._parts.store.claim(record)
         if raced and not same_worker(raced, record):
             raise CreationInProgress("Another request adopts it just now.", retry_after=1)
@@ -140,7 +131,7 @@ class Adoption:
         deadline: Deadline,
     ) -> Record:
         moment, attempt = self._parts.present(), existing.attempt + 1 if existing else 1
-        until = self._parts.clock() + timedelta(seconds=deadline.worker_ends() + self._parts.claim_margin)
+        claim = self._claims.turn(attempt, deadline.worker_ends())
         provider, stream_id = self._parts.provider.name, self._id_of(found.resource.ref)
         before = existing.stream if existing else None
         stream = Stream(
@@ -162,9 +153,9 @@ class Adoption:
             adopted=True,
             revision=existing.revision if existing else 1,
             attempt=attempt,
-            claim=Claim(attempt=attempt, until=until, free_at=until, worker=secrets.token_hex(8)),
+            claim=claim,
             request_id=caller.request_id,
-            try_until=until,
+            try_until=claim.until,
         )
 
     def _settled(self, caller: Caller, record: Record, found: Adoptable[Options]) -> tuple[Record, Credentials]:

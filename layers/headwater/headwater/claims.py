@@ -35,7 +35,7 @@ class Claims:
 
     def first(self, key: str, asked: Asked, deadline: Deadline) -> Record:
         """The record of a key that is new, to be worked on at once."""
-        return self._asked_for(key, asked, self._claim(1, deadline.worker_ends(), self.doubt_seconds(asked.wanted)))
+        return self._asked_for(key, asked, self.turn(1, deadline.worker_ends(), self.doubt_seconds(asked.wanted)))
 
     def accepted(self, key: str, asked: Asked) -> Record:
         """The record of a key that is new, to be worked on by whoever comes first."""
@@ -56,7 +56,7 @@ class Claims:
     def unreadable(self, caller: Caller, key: str) -> Record:
         """The record of a request that cannot be carried out: claimed only to be settled as failed at once."""
         stream = self._stream(caller, key, {})
-        claim = self._claim(1, 0, 0)
+        claim = self.turn(1, 0)
         return Record(
             stream=stream,
             tenant=caller.tenant,
@@ -70,13 +70,13 @@ class Claims:
     def following(self, existing: Record, asked: Asked, deadline: Deadline) -> Record:
         """``existing`` with its next attempt ours; it takes the request's place, which a failed one may differ from."""
         attempt = existing.attempt + 1
-        claim = self._claim(attempt, deadline.worker_ends(), self.doubt_seconds(asked.wanted))
+        claim = self.turn(attempt, deadline.worker_ends(), self.doubt_seconds(asked.wanted))
         return self._asked_again(existing, asked).model_copy(update={"attempt": attempt, "claim": claim})
 
     def repeated(self, existing: Record) -> Record:
         """``existing`` with its next attempt ours, only to be settled as failed at once."""
         attempt = existing.attempt + 1
-        return existing.model_copy(update={"attempt": attempt, "claim": self._claim(attempt, 0, 0)})
+        return existing.model_copy(update={"attempt": attempt, "claim": self.turn(attempt, 0)})
 
     def write(self, record: Record) -> Record:
         """``record``, a claim of ours, as it is now kept. Raises ``CreationInProgress`` where another was quicker."""
@@ -191,7 +191,8 @@ class Claims:
         moment = self._parts.clock()
         return Claim(attempt=attempt, until=moment, free_at=moment, released=True, worker=secrets.token_hex(8))
 
-    def _claim(self, attempt: int, seconds: float, doubt_seconds: float) -> Claim:
+    def turn(self, attempt: int, seconds: float, doubt_seconds: float = 0) -> Claim:
+        """The claim of a worker that ends so soon, of whose work something that nobody can find may live on so long."""
         until = self._parts.clock() + timedelta(seconds=seconds + self._parts.claim_margin)
         free_at = until + timedelta(seconds=doubt_seconds)
         return Claim(attempt=attempt, until=until, free_at=free_at, worker=secrets.token_hex(8))
