@@ -9,7 +9,7 @@ export PYTHONPATH := functions:layers/headwater:.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 
-.PHONY: help demo up down test check unit stack simulate contracts orphans republish pins clean
+.PHONY: help demo up down test check unit stack simulate contracts orphans republish bench latency scale cost pins clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ test: setup check unit stack ## everything, on a fresh machine too
 check: .venv/ready .venv-deploy/ready ## format, lint, types, the template
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy functions layers/headwater/headwater local tools tests
+	$(BIN)/mypy functions layers/headwater/headwater bench local tools tests
 	$(BIN)/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 .venv-deploy/bin/sam validate --lint
 
@@ -50,7 +50,26 @@ orphans: .venv/ready ## show what is at the providers without a record, changing
 republish: .venv/ready ## put recorded events on the bus again: STACK=headwater SINCE=2026-11-20T08:00:00Z
 	@$(BIN)/python -m tools.republish "$(STACK)" "$(SINCE)"
 
-# -- three environments, since the tools pin different versions of the same packages
+bench: ## what starts and creates cost, beside other ways to write them: BEFORE=3f8ad88 ROUNDS=3 ONLY='raw boto_min'
+	@command -v valgrind >/dev/null || { \
+	  echo "The benchmark counts instructions with valgrind, which is not installed here:"; \
+	  echo "  Debian, Ubuntu:        apt-get install valgrind"; \
+	  echo "  Fedora, Amazon Linux:  dnf install valgrind"; \
+	  echo "  macOS:                 run it in a Linux container"; exit 1; }
+	@$(MAKE) setup
+	@$(MAKE) -s .venv-bench/ready
+	@$(BIN)/python -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(BEFORE),--before $(BEFORE))
+
+latency: setup ## how long an event takes from its stream's commit to a subscriber, in a local cloud of its own: CREATES=60
+	@$(BIN)/python -m bench.latency $(if $(CREATES),--creates $(CREATES))
+
+scale: .venv/ready .venv-emulator/ready ## what grows with the table and what is full first: SIZES='100 1000', or up to a million
+	@$(BIN)/python -m bench.scale $(if $(SIZES),--sizes $(SIZES))
+
+cost: .venv/ready ## dollars per thousand streams, and a month of the idle stack: GIVEN='--provider-ms 500 --alarms'
+	@$(BIN)/python -m bench.cost $(GIVEN)
+
+# -- four environments, since the tools pin different versions of the same packages
 
 .PHONY: setup environments
 environments: .venv/ready .venv-deploy/ready .venv-emulator/ready
@@ -66,8 +85,9 @@ setup:
 .venv/ready: requirements/dev.txt
 .venv-deploy/ready: requirements/deploy.txt
 .venv-emulator/ready: requirements/emulator.txt
+.venv-bench/ready: requirements/bench.txt
 
-.venv/ready .venv-deploy/ready .venv-emulator/ready:
+.venv/ready .venv-deploy/ready .venv-emulator/ready .venv-bench/ready:
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/pip install -qq --require-hashes --only-binary :all: -r $<
 	@touch $@
@@ -80,7 +100,8 @@ pins: .venv/ready ## pin the newest versions of everything, with hashes
 	$$compile runtime.in -o ../layers/dependencies/requirements.txt; \
 	$$compile dev.in -o dev.txt; \
 	$$compile deploy.in -o deploy.txt; \
-	$$compile emulator.in -o emulator.txt
+	$$compile emulator.in -o emulator.txt; \
+	$$compile bench.in -o bench.txt
 
 clean: down ## also remove what was built and installed
-	rm -rf .aws-sam .local .venv .venv-deploy .venv-emulator .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .aws-sam .local .venv .venv-deploy .venv-emulator .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis

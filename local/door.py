@@ -105,6 +105,8 @@ class Call:
     """None as long as no answer was given, which after some faults is for ever."""
     response: Any = None
     """As `body`; None when the client did not get a whole answer."""
+    answered_at: int | None = None
+    """As `at`; None where `status` is."""
     fault: Kind | None = None
     carried_out: bool = False
     """The provider was asked. It may have refused."""
@@ -208,7 +210,7 @@ class Doorkeeper:
 
     def answered(self, call: Call, status: int, response: Any = None) -> None:
         with self._lock:
-            call.status, call.response = status, response
+            call.status, call.response, call.answered_at = status, response, self.clock.now_ms()
 
 
 class Door(Doorkeeper):

@@ -1,15 +1,14 @@
 """Starts the AWS emulator, whose functions then start as Lambda's do: `emulator.py FOLDER`, run by its own Python.
 
-By itself it unpacks code and layers anew for each environment, without bytecode, and starts as many at once as are
-asked for: fifty starve each other, and every call that is under way. Lambda has code and layers in one read-only place,
-and so have the functions here, below FOLDER, bytecode beside them; and only a few start at a time.
+By itself it unpacks code and layers anew for each environment, and starts as many at once as are asked for: fifty
+starve each other, and every call that is under way. Lambda has code and layers in one read-only place, and so have the
+functions here, below FOLDER; and only a few start at a time.
 """
 
 import contextlib
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -25,7 +24,7 @@ KEPT_SECONDS = 7 * 86_400
 
 
 class Places:
-    """Where what zip files hold is kept unpacked, with its bytecode. Safe to use from any thread and process."""
+    """Where what zip files hold is kept unpacked. Safe to use from any thread and process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,9 +49,6 @@ class Places:
         half = Path(mkdtemp(dir=self._folder))
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(half)
-        # Never checked against its source: nobody writes here again, and all files are as old as their unpacking.
-        compiling = ("-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash")
-        subprocess.run([sys.executable, *compiling, str(half)], check=False, stdout=subprocess.DEVNULL)
         with contextlib.suppress(OSError):  # another emulator was quicker
             half.rename(place)
         shutil.rmtree(half, ignore_errors=True)

@@ -8,7 +8,7 @@ from authorize_caller.errors import AuthorizationError, TokenRefused
 from authorize_caller.issuer import IssuerKeys
 from authorize_caller.policy import allow
 from authorize_caller.tokens import Verifier, bearer
-from headwater import telemetry
+from headwater import snapshot, telemetry
 
 
 def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
@@ -33,4 +33,5 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
 @cache
 def _verifier() -> Verifier:
     keys = IssuerKeys(os.environ["JWT_ISSUER"])
+    snapshot.before(keys.forget)
     return Verifier(keys, os.environ["JWT_AUDIENCE"], os.environ["JWT_TENANT_CLAIM"])

@@ -67,6 +67,13 @@ class IssuerKeys(PyJWKClient):
             self._rest = Deadline(self.cooldown_duration if known else self._retry)
             raise
 
+    def forget(self) -> None:
+        """As if nothing had been fetched: its lifetimes are of a clock that stops while a snapshot lies."""
+        if self.jwk_set_cache:
+            self.jwk_set_cache.put(None)
+        self._last_successful_fetch = None
+        self._rest = Deadline(0)
+
     def _published(self) -> PyJWKSet:
         document = read_json(self._keys_address(), self.timeout)
         try:

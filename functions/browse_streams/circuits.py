@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from headwater import telemetry
+from headwater.attributes import from_attributes, to_attributes
 from headwater.circuits import CIRCUITS, CLOSED
-from headwater.store import from_attributes, to_attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,9 +8,11 @@ from typing import Any
 from browse_streams.circuits import with_circuits
 from browse_streams.listing import Listing, query
 from headwater import aws
-from headwater.api import Answer, Api, reply
+from headwater.api import Api, reply
 from headwater.catalogue import catalogue
+from headwater.cold_start import prepare
 from headwater.errors import ProviderUnknown
+from headwater.routes import Answer
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -21,20 +23,18 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 @cache
 def _api() -> Api:
     api, told = Api(), catalogue(Path(__file__).parent.parent)
+    table = aws.client("dynamodb"), os.environ["TABLE_NAME"]
 
     def streams() -> Answer:
-        asked = query(api.caller.tenant, api.event.query_string_parameters or {}, frozenset(told))
-        page = Listing(aws.client("dynamodb"), os.environ["TABLE_NAME"]).page(asked)
-        return reply(200, {"streams": page.streams, "cursor": page.cursor})
-
-    def providers() -> Answer:
-        return reply(200, {"providers": with_circuits(told.values(), aws.client("dynamodb"), os.environ["TABLE_NAME"])})
+        return reply(200, vars(Listing(*table).page(query(api.caller.tenant, api.call.query, frozenset(told)))))
 
     def unknown() -> Answer:
         raise ProviderUnknown(f"The providers are {', '.join(sorted(told))}.")
 
-    api.routes.get("/streams")(streams)
-    api.routes.get("/providers")(providers)
-    for method in (api.routes.get, api.routes.post, api.routes.put, api.routes.patch, api.routes.delete):
-        method(r"/streams/.+")(unknown)
+    api.routes.add("GET", "/streams", streams)
+    api.routes.add("GET", "/providers", lambda: reply(200, {"providers": with_circuits(told.values(), *table)}))
+    api.routes.add("*", "/streams/<+>", unknown)
     return api
+
+
+prepare(_api)

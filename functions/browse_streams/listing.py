@@ -8,9 +8,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headwater.attributes import from_attributes, to_attributes
 from headwater.clock import present
 from headwater.errors import Fault, InvalidRequest
-from headwater.store import SHARDS, from_attributes, to_attributes
+from headwater.store import SHARDS
 from headwater.streams import State
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 import os
 
+from headwater.cold_start import prepare
 from headwater.provider_function import ProviderFunction
-from headwater.vault import provider_secret
+from headwater.provider_secret import provider_secret
 from provision_cloudflare.provider import Cloudflare
 from provision_cloudflare.wire import CloudflareSecret
 
@@ -15,3 +16,4 @@ def cloudflare() -> Cloudflare:
 
 
 handler = ProviderFunction(cloudflare)
+prepare(handler.prepare)

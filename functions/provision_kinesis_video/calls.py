@@ -4,11 +4,12 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from headwater import aws, snapshot
 from headwater.deadline import Deadline
 from headwater.errors import ProviderRejected
 from provision_kinesis_video import wire
@@ -27,11 +28,19 @@ def kinesis_video_client(
     endpoint_url: str | None, connect_seconds: float = CONNECT_SECONDS, answer_seconds: float = ANSWER_SECONDS
 ) -> "KinesisVideoClient":
     """A client that tries once: repeating is ``with_retries``' alone. Without ``endpoint_url`` botocore finds it."""
-    import boto3
     from botocore.config import Config
 
-    config = Config(connect_timeout=connect_seconds, read_timeout=answer_seconds, retries={"total_max_attempts": 1})
-    return boto3.client("kinesisvideo", endpoint_url=endpoint_url, config=config)
+    config = Config(
+        connect_timeout=connect_seconds,
+        read_timeout=answer_seconds,
+        retries={"total_max_attempts": 1},
+        user_agent=aws.USER_AGENT,
+    )
+    made: Any = aws.session().create_client(
+        "kinesisvideo", endpoint_url=endpoint_url, config=config, verify=aws.trusted()
+    )
+    snapshot.before(made.close)
+    return cast("KinesisVideoClient", made)
 
 
 class Calls:

@@ -2,6 +2,7 @@
 
 import os
 
+from headwater.cold_start import prepare
 from headwater.provider_function import ProviderFunction
 from provision_kinesis_video.calls import kinesis_video_client
 from provision_kinesis_video.provider import KinesisVideo
@@ -13,3 +14,4 @@ def kinesis_video() -> KinesisVideo:
 
 
 handler = ProviderFunction(kinesis_video)
+prepare(handler.prepare)

@@ -2,8 +2,9 @@
 
 import os
 
+from headwater.cold_start import prepare
 from headwater.provider_function import ProviderFunction
-from headwater.vault import provider_secret
+from headwater.provider_secret import provider_secret
 from provision_overshoot.provider import Overshoot
 from provision_overshoot.wire import OvershootSecret
 
@@ -19,3 +20,4 @@ def overshoot() -> Overshoot:
 
 
 handler = ProviderFunction(overshoot)
+prepare(handler.prepare)

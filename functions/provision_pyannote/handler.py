@@ -2,8 +2,9 @@
 
 import os
 
+from headwater.cold_start import prepare
 from headwater.provider_function import ProviderFunction
-from headwater.vault import provider_secret
+from headwater.provider_secret import provider_secret
 from provision_pyannote.provider import Pyannote
 from provision_pyannote.wire import PyannoteSecret
 
@@ -15,3 +16,4 @@ def pyannote() -> Pyannote:
 
 
 handler = ProviderFunction(pyannote)
+prepare(handler.prepare)

@@ -21,7 +21,7 @@ MARGIN_SECONDS = 20
 def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
     """What the run came to. Raises where something was left undone, so that the invocation counts as failed."""
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS)
-    index = Index(aws.client("dynamodb"), os.environ["TABLE_NAME"])
+    index = Index(aws.client("dynamodb"), os.environ["TABLE_NAME"], int(os.environ["DUE_SHARDS"]))
     interval = timedelta(minutes=float(os.environ["ORPHAN_SEARCH_MINUTES"]))
     # Claims are due by real time, which business time is never behind: none is missed. One that looks due too early
     # does no harm, as its provider's function looks at it by real time.

@@ -4,26 +4,32 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from headwater.store import from_attributes, to_attributes
-from sweep.pace import Item
+from headwater.attributes import from_attributes, to_attributes
+from headwater.store import DUE_SHARDS
+from sweep.pace import MOST, Item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 PAGE = 100
-"""Items a query; a run takes 125 of a shard when all are full."""
+"""Items a query, at most."""
+LEAST_PAGE = 10
+"""And at least, of however many shards."""
 
 
 class Index:
     """The index ``due``. What it says is a hint, as it may lag; the conditional write on the item decides."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, shards: int = DUE_SHARDS) -> None:
         self._client = client
         self._table = table
+        self.shards = shards
+        # However many are due, a run that takes as many as it may of all shards has read about twice that.
+        self._page = min(PAGE, max(LEAST_PAGE, 2 * MOST // shards))
 
     def due(self, shard: int, moment: datetime) -> Iterator[Item]:
         """What is due in a shard at ``moment``, oldest first, read page by page as it is taken."""
-        query = {**self._query(shard, moment), "Limit": PAGE}
+        query = {**self._query(shard, moment), "Limit": self._page}
         while True:
             page = self._client.query(**query)
             yield from map(from_attributes, page["Items"])

@@ -9,7 +9,6 @@ from itertools import batched, chain
 from headwater import telemetry
 from headwater.commands import ENTRIES, Command, send
 from headwater.deadline import Deadline
-from headwater.store import SHARDS
 from sweep.index import Index
 from sweep.pace import MOST, Item, attention, interleaved, pause, search
 
@@ -74,7 +73,7 @@ class Sweep:
                 yield search(provider)
 
     def _due_streams(self) -> Iterator[Command]:
-        for item in interleaved(map(self._shard, range(SHARDS))):
+        for item in interleaved(map(self._shard, range(self._index.shards))):
             if self._streams.total() == MOST or not self._deadline.remaining():
                 self._cut_short = True
                 return
@@ -102,6 +101,6 @@ class Sweep:
         return command
 
     def _backlog(self) -> int:
-        backlog = sum(self._index.count(shard, self._begun) for shard in range(SHARDS))
+        backlog = sum(self._index.count(shard, self._begun) for shard in range(self._index.shards))
         telemetry.gauge("SweepBacklog", backlog)
         return backlog

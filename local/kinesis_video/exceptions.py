@@ -13,6 +13,11 @@ class VersionMismatchException(KinesisvideoClientError):
     message = "The stream version that you specified is not the latest version."
 
 
+class ClientLimitExceededException(KinesisvideoClientError):
+    code = "ClientLimitExceededException"
+    message = "You have exceeded the limit of allowed client calls. Try making the call later."
+
+
 class AccountStreamLimitExceededException(KinesisvideoClientError):
     code = "AccountStreamLimitExceededException"
     message = "The number of streams created for the account is too high."

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from local.kinesis_video.exceptions import (
     AccountStreamLimitExceededException,
+    ClientLimitExceededException,
     InvalidArgumentException,
     TagsPerResourceExceededLimitException,
     VersionMismatchException,
@@ -36,6 +37,8 @@ class Settings:
     deleting_seconds: Seconds = 1.0
     stream_limit: Annotated[int, Field(ge=0)] = 10_000
     """Per account and region: the developer guide's page on quotas."""
+    creates_per_second: Annotated[int, Field(ge=1)] = 50
+    """The same page's; here of each second by the clock."""
     streams_per_page: Annotated[int, Field(ge=1)] = 10_000
     """However many are asked for. The service gives that many at most, and need not give as many as are asked for."""
     tags_per_page: Annotated[int, Field(ge=1)] = 10
@@ -84,6 +87,7 @@ class KinesisVideoBackend(MotoBackend):
         self.settings = Settings()
         self.now_ms = 0
         self._last_created_ms = 0
+        self._creates = (0, 0)
 
     def at(self, now_ms: int, settings: Settings) -> Self:
         """Brings every stream to where it is at `now_ms`."""
@@ -108,6 +112,7 @@ class KinesisVideoBackend(MotoBackend):
         tags: dict[str, str],
     ) -> str:
         """A name is free again when its stream is gone, not while that is DELETING."""
+        self._require_turn()
         _check_retention(data_retention_in_hours or 0)
         _check_tag_count(tags or ())
         if any(stream.stream_name == stream_name for stream in self.streams.values()):
@@ -121,6 +126,14 @@ class KinesisVideoBackend(MotoBackend):
         stream.becomes("CREATING", self._after(self.settings.creating_seconds))
         self.streams[stream.arn] = stream
         return stream.arn
+
+    def _require_turn(self) -> None:
+        """Raises ClientLimitExceededException where this second has had its creates."""
+        second, creates = self._creates
+        now = self.now_ms // 1000
+        self._creates = (now, creates + 1 if second == now else 1)
+        if self._creates[1] > self.settings.creates_per_second:
+            raise ClientLimitExceededException
 
     def _get_stream(self, stream_name: str, stream_arn: str) -> Stream:
         """Where both are given they must be of one stream."""

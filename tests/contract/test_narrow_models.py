@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from headwater.attributes import to_attributes
 from headwater.deadline import Deadline
 from headwater.events import (
     PUBLISHED,
@@ -17,7 +18,6 @@ from headwater.events import (
     StreamRequested,
 )
 from headwater.queue import Envelope, Inbox
-from headwater.store import to_attributes
 from publish_events.outbox import Unpublishable, pending
 from renew_leases.beats import CreatedDetail
 from tests.contract.promises import EVENTS, Json, example, on_the_bus, with_one_unknown_member, with_unknown_members

@@ -34,8 +34,7 @@ def calls_in_the_table() -> set[tuple[str, str]]:
 def calls_that_are_answered() -> set[tuple[str, str]]:
     """By a provider's function, and by the one that has no provider, in the README's words."""
     function = World(CLOUDFLARE).function
-    routes = function.api.routes._static_routes + function.api.routes._dynamic_routes
-    generic = {(str(route.method), _in_words(route.path or "")) for route in routes}
+    generic = {(method, _in_words(path)) for method, path in function.api.routes.known}
     others = {call for call in api_routes()["browse_streams"] if "{" not in call[1]}
     return generic | others
 

@@ -15,7 +15,7 @@ import pytest
 from authorize_caller.policy import allow
 from authorize_caller.tokens import bearer
 from browse_streams.listing import query
-from headwater.api import Api
+from headwater.api import Api, reply
 from headwater.catalogue import catalogue
 from headwater.provider import EVERYWHERE, Notice, Verb
 from headwater.streams import State
@@ -257,7 +257,7 @@ def test_browse_streams_understands_its_calls() -> None:
 
 def _caller(event: Json) -> str:
     api = Api()
-    api.routes.get(event["resource"])(lambda: {"tenant": api.caller.tenant})
+    api.routes.add("GET", event["resource"], lambda: reply(200, {"tenant": api.caller.tenant}))
     told: dict[str, str] = json.loads(api.answer(event, CONTEXT)["body"])
     return told["tenant"]
 

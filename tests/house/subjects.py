@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = ROOT / "functions"
 LAYER = ROOT / "layers" / "headwater"
-SOURCES = ("functions", "layers", "local", "tools", "tests")
+SOURCES = ("functions", "layers", "bench", "local", "tools", "tests")
 BINARY = {".png", ".pyc", ".zip"}
 
 

@@ -20,7 +20,8 @@ PINNED: dict[str, list[str]] = json.loads(Path(__file__).with_name("imports.json
 @cache
 def hidden() -> list[str]:
     """The packages that are installed to develop with, and that Lambda has not."""
-    lines = (ROOT / "layers" / "dependencies" / "requirements.txt").read_text().splitlines()
+    pins = sorted((ROOT / "layers" / "dependencies").glob("requirements*.txt"))
+    lines = [line for path in pins for line in path.read_text().splitlines()]
     pinned = {_normal(line.partition("==")[0]) for line in lines if "==" in line}
     found = packages_distributions().items()
     return sorted(name for name, owners in found if not pinned & {_normal(owner) for owner in owners})
@@ -48,7 +49,8 @@ def imported(mode: str, *modules: str, folders: tuple[Path, ...] = (FUNCTIONS, L
 def test_importing_any_module_does_nothing() -> None:
     modules = [module.name for module in product()]
     assert len(modules) > 40
-    assert imported("did", *modules) == []
+    did = [what for what in imported("did", *modules) if not what.startswith("headwater/cold_start.py:")]
+    assert did == []  # that one looks whether it is in Lambda
 
 
 @pytest.mark.parametrize(

@@ -281,13 +281,13 @@ def test_where_no_emulator_is_the_connection_ends() -> None:
 
 def test_operations_are_named_by_service_and_call(stand: Stand) -> None:
     put(stand.client("dynamodb"))
-    stand.client("kms").generate_data_key(KeyId="k", KeySpec="AES_256")
+    stand.client("kms").encrypt(KeyId="k", Plaintext=b"p")
     stand.client("events").put_events(Entries=events("one"))
     stand.client("sqs").send_message(QueueUrl=f"{stand.url}/1/q", MessageBody="m")
     stand.client("secretsmanager").get_secret_value(SecretId="s")
     assert [call.operation for call in stand.door.calls()] == [
         "dynamodb.PutItem",
-        "kms.GenerateDataKey",
+        "kms.Encrypt",
         "events.PutEvents",
         "sqs.SendMessage",
         "secretsmanager.GetSecretValue",

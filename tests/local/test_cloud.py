@@ -209,7 +209,7 @@ def test_with_a_door_before_aws_every_function_goes_through_it_and_can_be_killed
         cloud = local.up()
         assert opened(cloud)["state"] == "ready"
         door, provider = f"{cloud.aws_door_url}/_control/aws", f"{cloud.simulators_url}/_control/cloudflare"
-        assert {"dynamodb.TransactWriteItems", "kms.GenerateDataKey"} <= operations(door)
+        assert {"dynamodb.TransactWriteItems", "kms.Encrypt"} <= operations(door)
         for control, operation in ((door, "dynamodb.PutItem"), (provider, "createLiveInput")):
             fault = {"kind": "kill", "operation": operation}
             httpx.post(f"{control}/faults", json=fault).raise_for_status()

@@ -136,7 +136,10 @@ def test_a_slow_call_is_carried_out_after_its_time(stand: Stand) -> None:
     began = time.monotonic()
     assert stand.client.post("/things").status_code == 201
     assert time.monotonic() - began >= 0.2
-    assert stand.door.calls()[0].carried_out
+    (call,) = stand.door.calls()
+    assert call.carried_out
+    assert call.answered_at is not None
+    assert call.answered_at - call.at >= 200
 
 
 @pytest.mark.parametrize("carry_out", [False, True])
@@ -145,7 +148,7 @@ def test_a_hanging_call_is_never_answered(stand: Stand, carry_out: bool) -> None
     with pytest.raises(httpx.ReadTimeout):
         stand.client.post("/things", timeout=0.2)
     (call,) = stand.door.calls()
-    assert (call.status, call.fault, call.carried_out) == (None, "hang", carry_out)
+    assert (call.status, call.answered_at, call.fault, call.carried_out) == (None, None, "hang", carry_out)
     assert len(stand.provider.made) == carry_out
 
 

@@ -1,6 +1,5 @@
 """How functions start in the emulator: from one place that is unpacked once, and only a few at a time."""
 
-import importlib.util
 import os
 import threading
 import zipfile
@@ -10,9 +9,6 @@ from typing import Any
 import pytest
 
 from local.emulator import KEPT_SECONDS, Places, few_at_a_time, linked
-
-UNCHECKED = 0b01
-"""In a .pyc's flags: it is valid by a hash that nobody compares (PEP 552)."""
 
 
 @pytest.fixture
@@ -38,13 +34,6 @@ def test_what_is_packed_is_linked_to_where_it_is_unpacked(packed: Path, places: 
         assert (tmp_path / name / "note.txt").read_text() == "a note"
     assert len(list((tmp_path / "unpacked").iterdir())) == 1
     assert (tmp_path / "one" / "package").resolve() == (tmp_path / "two" / "package").resolve()
-
-
-def test_its_bytecode_is_there_and_is_not_compared_with_its_source(packed: Path, places: Places) -> None:
-    source = places.of(packed) / "package" / "__init__.py"
-    bytecode = Path(importlib.util.cache_from_source(str(source))).read_bytes()
-    assert bytecode[:4] == importlib.util.MAGIC_NUMBER
-    assert int.from_bytes(bytecode[4:8], "little") == UNCHECKED
 
 
 def test_it_is_unpacked_once_by_however_many_at_once(packed: Path, places: Places, tmp_path: Path) -> None:

@@ -208,6 +208,7 @@ def impatient_threads() -> Iterator[None]:
 def test_of_simultaneous_creates_of_one_name_exactly_one_succeeds(kvs: Served) -> None:
     """Without sockets, which would keep the calls apart."""
     callers, names = 4, 40
+    kvs.door.configure(creates_per_second=callers * names)  # time stands still
     together = threading.Barrier(callers)
 
     def create_all(_: int) -> list[int]:
@@ -628,6 +629,16 @@ def test_the_account_has_a_settable_limit_of_streams_in_each_region(kvs: Served)
     kvs.client.delete_stream(StreamARN=arn)
     kvs.passes(1)
     second()
+
+
+def test_of_each_second_s_creates_only_so_many_are_carried_out(kvs: Served) -> None:
+    kvs.door.configure(creates_per_second=2)
+    for name in ("first", "second"):
+        kvs.client.create_stream(StreamName=name)
+    third = partial(kvs.client.create_stream, StreamName="third")
+    assert refused(third) == ("ClientLimitExceededException", 400)
+    kvs.passes(1)
+    third()
 
 
 def test_a_refusal_is_named_in_a_header_and_explained_in_the_body(kvs: Served) -> None:

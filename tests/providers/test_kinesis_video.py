@@ -14,6 +14,7 @@ from botocore import exceptions as boto
 from botocore.loaders import Loader
 from pydantic import TypeAdapter, ValidationError
 
+from headwater import aws
 from headwater.deadline import Deadline
 from headwater.errors import (
     CapabilityNotSupported,
@@ -1605,7 +1606,7 @@ def test_a_role_without_credentials_is_the_operator_s_matter(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    monkeypatch.setattr(aws, "session", cache(aws.session.__wrapped__))  # one that has not found any
     client = kinesis_video_client(url)
     error = failure_of(lambda: KinesisVideo(client).create(order, Deadline(PATIENT)))
     assert type(error) is ProviderUnauthorized

@@ -750,6 +750,8 @@ def test_the_lease_is_the_documented_one_unless_the_deployment_says_otherwise(
     monkeypatch: pytest.MonkeyPatch, version: str, parameter: str
 ) -> None:
     monkeypatch.setenv("PROVIDER_SECRET_ARN", "arn:any")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "testing")
     for name, value in functions()["provision_overshoot"]["Environment"]["Variables"].items():
         told = template()["Parameters"].get(value["Ref"], {}).get("Default", "any")
         monkeypatch.setenv(name, str(told))

@@ -204,7 +204,7 @@ class Promises:
     def _settled(self, record: Record, kinds: list[str]) -> None:
         stream = record.stream
         self._require(record.request_secrets is None, "the request's secrets are gone once it is settled")
-        kept = self.table.sealed.get(stream.id)
+        kept = record.sealed_credentials
         if stream.state is State.FAILED:
             self._require(kinds[-1:] == ["StreamFailed"], "what failed is announced as failed")
         elif stream.state in OVER:

@@ -12,11 +12,11 @@ type Way = Literal["api", "async", "bus", "nonsense"]
 """How it is asked: waiting, not waiting, over the bus, over the bus with what is no request."""
 
 STEPS = (
-    *("store.claim", "store.load", "store.update", "store.settle", "store.credentials"),
+    *("store.claim", "store.load", "store.update", "store.settle"),
     *("provider.create", "provider.find", "provider.read", "provider.remove"),
     *("vault.seal", "vault.unseal", "sweep.query", "sweep.move_on", "bus.send"),
 )
-WEIGHTS = (3, 2, 4, 6, 1, 8, 3, 1, 2, 3, 1, 1, 1, 1)
+WEIGHTS = (3, 2, 4, 6, 8, 3, 1, 2, 3, 1, 1, 1, 1)
 TROUBLE = tuple(fate for fate in Fate if fate is not Fate.DONE)
 UNANSWERED = (Fate.LOST, Fate.SWALLOWED, Fate.LATE, Fate.KILLED_BEFORE, Fate.KILLED_AFTER)
 NAMED_FOR = 70.0

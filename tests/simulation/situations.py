@@ -1,7 +1,7 @@
 """What every kind of provider's seeds must come to, so that a simulation that became harmless is seen to be so."""
 
 STEPS = (
-    *("store.claim", "store.load", "store.update", "store.settle", "store.credentials"),
+    *("store.claim", "store.load", "store.update", "store.settle"),
     *("provider.create", "provider.read", "vault.seal", "vault.unseal"),
     *("sweep.query", "sweep.move_on", "bus.send"),
 )

@@ -50,7 +50,6 @@ class Table:
 
     def __init__(self, kernel: Kernel, conflicts: float) -> None:
         self.rows: dict[str, Row] = {}
-        self.sealed: dict[str, bytes] = {}
         self.log: defaultdict[str, list[Happened]] = defaultdict(list)
         """The events of each stream, in the order of their writes."""
         self.watchers: list[Watcher] = []
@@ -64,7 +63,7 @@ class Table:
         def work() -> Record | None:
             kept = self._kept(record.stream.id)
             if kept is None:
-                self._put(None, record, None, None)
+                self._put(None, record, None)
             return kept
 
         return self._kernel.call("store.claim", work, FAILURES, repeated=True)
@@ -72,28 +71,25 @@ class Table:
     def load(self, stream_id: str) -> Record | None:
         return self._kernel.call("store.load", lambda: self._kept(stream_id), FAILURES)
 
-    def update(self, record: Record, event: Happened | None = None, credentials: bytes | None = None) -> Record:
+    def update(self, record: Record, event: Happened | None = None) -> Record:
         def work() -> Record:
-            return self._replace(record, True, event, credentials)
+            return self._replace(record, True, event)
 
         return self._kernel.call("store.update", self._once(work, event), FAILURES, repeated=True)
 
-    def settle(self, record: Record, event: Happened, credentials: bytes | None = None) -> Record:
+    def settle(self, record: Record, event: Happened) -> Record:
         def work() -> Record:
             kept = self._kept(record.stream.id)
             holder = kept.claim.attempt if kept and kept.claim else None
             if holder != record.attempt and kept and kept.attempt != record.attempt:
                 self._kernel.seen["superseded"] += 1
-            return self._replace(record, holder == record.attempt, event, credentials)
+            return self._replace(record, holder == record.attempt, event)
 
         return self._kernel.call("store.settle", self._once(work, event), FAILURES, repeated=True)
 
     def recorded_as(self, provider: str, ref: str) -> list[str]:
         """None: nothing is adopted here."""
         return []
-
-    def credentials(self, stream_id: str) -> bytes | None:
-        return self._kernel.call("store.credentials", lambda: self.sealed.get(stream_id), FAILURES)
 
     def timeline(self, stream_id: str) -> list[dict[str, Any]]:
         """Nothing: the model reads the log itself."""
@@ -140,24 +136,20 @@ class Table:
 
         return once
 
-    def _replace(self, record: Record, allowed: bool, event: Happened | None, credentials: bytes | None) -> Record:
+    def _replace(self, record: Record, allowed: bool, event: Happened | None) -> Record:
         kept = self._kept(record.stream.id)
         told = event is not None and any(each.sequence == event.sequence for each in self.log[record.stream.id])
         if not allowed or kept is None or kept.revision != record.revision or told:
             raise Stale
         after = record.model_copy(update={"revision": record.revision + 1})
-        self._put(kept, after, event, credentials)
+        self._put(kept, after, event)
         return after
 
-    def _put(self, before: Record | None, after: Record, event: Happened | None, credentials: bytes | None) -> None:
+    def _put(self, before: Record | None, after: Record, event: Happened | None) -> None:
         stream_id = after.stream.id
         self.rows[stream_id] = Row(after, after.due_at)
         if event:
             self.log[stream_id].append(event)
-        if credentials:
-            self.sealed[stream_id] = credentials
-        if credentials == b"":
-            self.sealed.pop(stream_id, None)
         for watcher in self.watchers:
             watcher.written(before, after, event)
 

@@ -42,7 +42,7 @@ def noticed(kind: str) -> str | None:
 
 
 def unconditional_claim(self: Table, record: Any) -> None:
-    self._kernel.call("store.claim", lambda: self._put(self._kept(record.stream.id), record, None, None), FAILURES)
+    self._kernel.call("store.claim", lambda: self._put(self._kept(record.stream.id), record, None), FAILURES)
 
 
 def certain_search(self: Keyed, order: Any) -> Search:
@@ -53,8 +53,8 @@ def certain_search(self: Keyed, order: Any) -> Search:
 def unrecorded_event(put: Callable[..., None]) -> Callable[..., None]:
     """The second half of a settle, done only sometimes: what a write of its own would come to."""
 
-    def puts(self: Table, before: Any, after: Any, event: Any, credentials: Any) -> None:
-        put(self, before, after, event if self._kernel.rng.random() < 0.99 else None, credentials)
+    def puts(self: Table, before: Any, after: Any, event: Any) -> None:
+        put(self, before, after, event if self._kernel.rng.random() < 0.99 else None)
 
     return puts
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kinesisvideo import KinesisVideoClient
 
 ORDER = {
+    "test_a_thousand_requests": -2,
     "test_secrets": -1,
     "test_concurrency": -1,
     "test_drift": 1,
@@ -26,7 +27,8 @@ ORDER = {
     "test_afterwards": 3,
     "test_republish": 4,
 }
-"""First what ends functions' environments: the emulator may lose a message that comes to one just then. Last what opens
+"""First what needs the whole machine, and a cloud of its own, while there is no other. Then what ends functions'
+environments: the emulator may lose a message that comes to one just then. Last what opens
 a hundred streams, which whoever lists them must page through, what looks through all that the others have left behind,
 and what sends it all again. Between them the order is free."""
 MANY = 100_000

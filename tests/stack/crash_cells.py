@@ -59,7 +59,7 @@ KILLS = {
     "before the claim": Kill("aws", False, "dynamodb.PutItem"),
     "after the claim": Kill("aws", True, "dynamodb.PutItem"),
     "after the create": Kill("provider", True),
-    SEALING: Kill("aws", False, "kms.GenerateDataKey"),
+    SEALING: Kill("aws", False, "kms.Encrypt"),
     "before the settle": Kill("aws", False, "dynamodb.TransactWriteItems"),
     "after the settle": Kill("aws", True, "dynamodb.TransactWriteItems"),
     UNPUBLISHED: Kill("aws", False, "events.PutEvents", of=HAPPENED),

@@ -42,7 +42,7 @@ HANGING = [
     if (call != "keepalive" or way.lease) and (call != "delete" or way is not PYANNOTE)
 ]
 """What asks the provider: only Overshoot has leases, and at pyannoteAI nothing ends a stream."""
-STEPS = ["dynamodb.PutItem", "kms.GenerateDataKey", "dynamodb.TransactWriteItems"]
+STEPS = ["dynamodb.PutItem", "kms.Encrypt", "dynamodb.TransactWriteItems"]
 """Of AWS, in a creation."""
 INVOCATION = 10
 """Seconds that an invocation has in the cloud with a door before AWS."""

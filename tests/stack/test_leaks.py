@@ -200,7 +200,7 @@ def test_there_is_something_to_look_through(place: str, places: dict[str, Look])
 def test_what_is_kept_of_secrets_is_sealed(storage: Storage, planted: None) -> None:
     """Of open streams their credentials, and of a request that is yet to be carried out its secrets."""
     sealed = {name for item in storage.items() for name, value in item.items() if "B" in value}
-    assert sealed == {"sealed", "request_secrets"}
+    assert sealed == {"sealed_credentials", "request_secrets"}
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -275,7 +275,7 @@ def put_on_the_bus(leak: str, cloud: Cloud, subscriber: Subscriber) -> Iterator[
 @contextmanager
 def kept(leak: str, cloud: Cloud) -> Iterator[None]:
     dynamodb, key = cloud.client("dynamodb"), {"pk": {"S": "ON#PURPOSE"}, "sk": {"S": "STREAM"}}
-    dynamodb.put_item(TableName=cloud.table, Item={**key, "sealed": {"B": f"not {leak}".encode()}})
+    dynamodb.put_item(TableName=cloud.table, Item={**key, "sealed_credentials": {"B": f"not {leak}".encode()}})
     yield
     dynamodb.delete_item(TableName=cloud.table, Key=key)
 

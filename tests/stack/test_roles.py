@@ -104,7 +104,7 @@ def test_who_makes_no_streams_writes_no_record(name: str, roles: Roles, cloud: C
 
 @pytest.mark.parametrize("name", ["BrowseStreams", "PublishEvents", "Sweep", "AuthorizeCaller"])
 def test_who_lists_or_publishes_cannot_read_a_stream_s_items(name: str, roles: Roles, cloud: Cloud) -> None:
-    dynamodb, key = roles[name].client("dynamodb"), {"pk": {"S": "STREAM#none"}, "sk": {"S": "CREDENTIALS"}}
+    dynamodb, key = roles[name].client("dynamodb"), {"pk": {"S": "STREAM#none"}, "sk": {"S": "STREAM"}}
     assert not roles[name].may(lambda: dynamodb.get_item(TableName=cloud.table, Key=key))
     query = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": key["pk"]}}
     assert not roles[name].may(lambda: dynamodb.query(TableName=cloud.table, **query))
@@ -114,8 +114,9 @@ def test_who_lists_or_publishes_cannot_read_a_stream_s_items(name: str, roles: R
 def test_who_makes_no_streams_cannot_unseal(name: str, roles: Roles, cloud: Cloud) -> None:
     [key] = cloud.client("kms").list_keys()["Keys"]
     named = {"KeyId": key["KeyId"]}
-    sealed = cloud.client("kms").generate_data_key(**named, KeySpec="AES_256")["CiphertextBlob"]
+    sealed = cloud.client("kms").encrypt(**named, Plaintext=b"any")["CiphertextBlob"]
     kms = roles[name].client("kms")
+    assert not roles[name].may(lambda: kms.encrypt(**named, Plaintext=b"any"))
     assert not roles[name].may(lambda: kms.generate_data_key(**named, KeySpec="AES_256"))
     assert not roles[name].may(lambda: kms.decrypt(**named, CiphertextBlob=sealed))
 

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from headwater.store import from_attributes, record_of
+from headwater.attributes import from_attributes
+from headwater.store import record_of
 from headwater.vault import KmsVault
 from local.cloud import STAGE, Cloud
 from tests.stack.bus import Subscriber
@@ -42,9 +43,9 @@ def kept_of(stream: Json, cloud: Cloud, storage: Storage) -> str:
     vault = KmsVault(cloud.client("kms"), variables["SEALING_KEY_ID"], deployment)
     items = [item for item in storage.items() if item["pk"]["S"] == f"STREAM#{stream['id']}"]
     [record] = [record_of(from_attributes(item)) for item in items if item["sk"]["S"] == "STREAM"]
-    [sealed] = [item["sealed"]["B"] for item in items if "sealed" in item]
+    assert record.sealed_credentials
     texts = (value for value in values_of(items) if isinstance(value, str))
-    return "\n".join([vault.unseal(record, sealed).decode(), *texts])
+    return "\n".join([vault.unseal(record, record.sealed_credentials).decode(), *texts])
 
 
 @dataclass

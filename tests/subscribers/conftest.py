@@ -12,7 +12,7 @@ from headwater import aws, telemetry
 from tests.template import resources
 
 ACCOUNT = "123456789012"
-NAMES = {"TABLE_NAME": "table", "BUS_NAME": "bus", "DEAD_LETTERS_URL": "dead-letters"}
+NAMES = {"TABLE_NAME": "table", "BUS_NAME": "bus", "DEAD_LETTERS_URL": "dead-letters", "DUE_SHARDS": "16"}
 
 
 @pytest.fixture(autouse=True)

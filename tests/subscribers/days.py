@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from headwater import clock
+from headwater.attributes import to_attributes
 from headwater.deadline import Deadline
 from headwater.errors import StreamEnded
 from headwater.ports import Parts
@@ -25,7 +26,7 @@ from headwater.provider_function import ProviderFunction
 from headwater.records import Record
 from headwater.requests import parse
 from headwater.rotation import Rotation
-from headwater.store import stream_item, to_attributes
+from headwater.store import stream_item
 from headwater.streams import Stream
 from local.door import Call, Door
 from local.simulators import Simulators

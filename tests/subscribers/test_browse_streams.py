@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from browse_streams.handler import _api, handler
 from browse_streams.listing import LIMIT_DEFAULT, LIMIT_MAX, Listing, Page, Query, query
 from headwater import aws, events
+from headwater.attributes import from_attributes, to_attributes
 from headwater.breaker import Settings, behind_breaker
 from headwater.catalogue import catalogue
 from headwater.changing import OURS
@@ -23,7 +24,7 @@ from headwater.deadline import Deadline
 from headwater.errors import InvalidRequest, ProviderUnavailable, Upstream
 from headwater.provider import EVERYWHERE, Order, Resource
 from headwater.records import Record
-from headwater.store import LISTED, Table, from_attributes, shard, stream_item, to_attributes
+from headwater.store import LISTED, Table, shard, stream_item
 from headwater.streams import State, Stream, href, identify
 from local.generate import FUNCTIONS
 from tests.unit.fakes import FakeOptions, FakeProvider, a_claimed_record

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater import events
+from headwater.attributes import to_attributes
 from headwater.events import DETAIL_BYTES
-from headwater.store import event_item, to_attributes
+from headwater.store import event_item
 from headwater.streams import State, Stream, href
 from publish_events.bus import CALL_SECONDS, PAUSES
 from publish_events.handler import NotPublished, handler

@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headwater import aws
+from headwater.attributes import from_attributes, to_attributes
 from headwater.catalogue import catalogue
 from headwater.deadline import Deadline
-from headwater.store import SHARDS, from_attributes, shard, stream_item, to_attributes
+from headwater.store import DUE_SHARDS, shard, stream_item
 from headwater.streams import now
 from local.generate import FUNCTIONS
 from sweep.handler import MARGIN_SECONDS, handler, searchable
@@ -56,7 +57,7 @@ def due(stream: str | int, seconds: float = -1, *, within: int | None = None, **
     """What the table has of a stream that is due ``seconds`` after BEGIN; ``within``: in that shard."""
     stream_id = f"str_{stream}"
     item = {"pk": f"STREAM#{stream_id}", "sk": "STREAM", "provider": "fake", "revision": 1, "record": "canary"}
-    keys = {"due_shard": f"DUE#{shard(stream_id) if within is None else within}"}
+    keys = {"due_shard": f"DUE#{shard(stream_id, DUE_SHARDS) if within is None else within}"}
     return {**item, **keys, "due_at": text(BEGIN + timedelta(seconds=seconds)), **more}
 
 
@@ -144,7 +145,7 @@ def test_what_the_store_writes_is_found_when_it_is_due_and_not_before(table: str
 
 
 def test_every_shard_is_gone_through_to_its_last_page(table: str, bus: FakeBus) -> None:
-    items = [due(f"{number}_{of}", -number, within=of) for of in range(SHARDS) for number in range(3)]
+    items = [due(f"{number}_{of}", -number, within=of) for of in range(DUE_SHARDS) for number in range(3)]
     long = [due(f"long_{number}", -1000 - number, within=5) for number in range(2 * PAGE + 1)]
     put(table, [*items, *long])
     assert sweep().streams == len(items) + len(long)
@@ -156,9 +157,11 @@ def test_every_shard_is_gone_through_to_its_last_page(table: str, bus: FakeBus) 
 
 def test_a_long_shard_keeps_no_other_waiting(table: str, bus: FakeBus) -> None:
     put(table, [due(f"long_{number}", -1000, within=0) for number in range(50)])
-    put(table, [due(f"short_{of}", -1, within=of) for of in range(1, SHARDS)])
+    put(table, [due(f"short_{of}", -1, within=of) for of in range(1, DUE_SHARDS)])
     sweep()
-    assert {stream for stream in bus.ids[:SHARDS] if "short" in stream} == {f"str_short_{of}" for of in range(1, 8)}
+    assert {stream for stream in bus.ids[:DUE_SHARDS] if "short" in stream} == {
+        f"str_short_{of}" for of in range(1, DUE_SHARDS)
+    }
 
 
 @given(st.lists(st.lists(st.integers())))
@@ -175,7 +178,7 @@ def test_how_many_are_not_due_costs_nothing(table: str, bus: FakeBus, others: in
     put(table, [due(number, 60 + number) for number in range(others)])
     client = Between()
     sweep(client)
-    assert client.calls == {"query": SHARDS}
+    assert client.calls == {"query": DUE_SHARDS}
     assert bus.calls == []
 
 
@@ -361,7 +364,7 @@ def test_a_run_is_bounded_and_the_next_begins_with_the_oldest_left(
     table: str, bus: FakeBus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sweep.steps.MOST", 24)
-    items = [due(number, -number, within=number % SHARDS) for number in range(1, 57)]
+    items = [due(number, -number, within=number % 8) for number in range(1, 57)]
     put(table, items)
     runs = [sweep(at=BEGIN + timedelta(seconds=number)) for number in range(4)]
     assert [(run.streams, run.backlog) for run in runs] == [(24, 32), (24, 8), (8, 0), (0, 0)]
@@ -452,7 +455,7 @@ def test_items_that_cannot_be_written_are_passed_over(
 def test_a_shard_that_cannot_be_read_stops_no_other(
     table: str, bus: FakeBus, page: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(table, [due(f"{of}_{number}", within=of) for of in range(SHARDS) for number in range(PAGE // 10)])
+    put(table, [due(f"{of}_{number}", within=of) for of in range(DUE_SHARDS) for number in range(PAGE // 10)])
     put(table, [due(f"long_{number}", within=3) for number in range(PAGE)])
 
     def broken(operation: str, asked: Item) -> None:
@@ -463,7 +466,7 @@ def test_a_shard_that_cannot_be_read_stops_no_other(
     with pytest.raises(Incomplete, match="1 of"):
         sweep(Between(broken))
     asked = Counter(stream.split("_")[1] for stream in bus.ids)
-    others = {str(of): PAGE // 10 for of in range(SHARDS) if of != 3}
+    others = {str(of): PAGE // 10 for of in range(DUE_SHARDS) if of != 3}
     assert {of: count for of, count in asked.items() if of not in {"3", "long"}} == others
     assert asked["3"] + asked["long"] == (0 if page == 1 else PAGE)
     assert "canary" not in capsys.readouterr().out

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headwater import aws, telemetry, vault
+from headwater import aws, provider_secret, telemetry
 from tests.unit.fakes import ACCOUNT
 
 
@@ -31,7 +31,7 @@ def cloud(environment: None) -> Iterator[None]:
     def forget() -> None:
         aws.client.cache_clear()
         aws.session.cache_clear()
-        vault._secrets.cache_clear()
+        provider_secret._texts.cache_clear()
 
     forget()
     with mock_aws():

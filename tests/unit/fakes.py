@@ -467,7 +467,7 @@ def notification(
 
 
 class FakeStore(Scripted):
-    """Records, events and sealed credentials, under the conditions that the table's writes have."""
+    """Records, sealed parts and all, and events, under the conditions that the table's writes have."""
 
     def __init__(self, clock: Callable[[], datetime] = now) -> None:
         super().__init__()
@@ -476,8 +476,13 @@ class FakeStore(Scripted):
         self.unindexed: set[str] = set()
         """The streams that the index does not show yet."""
         self.events: dict[str, list[Happened]] = defaultdict(list)
-        self.sealed: dict[str, bytes] = {}
         self._clock = clock
+
+    @property
+    def sealed(self) -> dict[str, bytes]:
+        """The sealed credentials that are kept, by stream."""
+        kept = ((stream_id, record.sealed_credentials) for stream_id, record in self.records.items())
+        return {stream_id: sealed for stream_id, sealed in kept if sealed}
 
     def claim(self, record: Record) -> Record | None:
         def work() -> Record | None:
@@ -497,14 +502,14 @@ class FakeStore(Scripted):
         forgotten = record is None or (record.expires is not None and record.expires <= self._clock())
         return None if forgotten else record
 
-    def update(self, record: Record, event: Happened | None = None, credentials: bytes | None = None) -> Record:
-        return self._play("update", lambda: self._replace(record, True, event, credentials), interrupt_first=True)
+    def update(self, record: Record, event: Happened | None = None) -> Record:
+        return self._play("update", lambda: self._replace(record, True, event), interrupt_first=True)
 
-    def settle(self, record: Record, event: Happened, credentials: bytes | None = None) -> Record:
+    def settle(self, record: Record, event: Happened) -> Record:
         def work() -> Record:
             kept = self.records.get(record.stream.id)
             ours = kept is not None and kept.claim is not None and kept.claim.attempt == record.attempt
-            return self._replace(record, ours, event, credentials)
+            return self._replace(record, ours, event)
 
         return self._play("settle", work, interrupt_first=True)
 
@@ -515,9 +520,6 @@ class FakeStore(Scripted):
             return [stream_id for stream_id in found if stream_id not in self.unindexed]
 
         return self._play("recorded_as", work)
-
-    def credentials(self, stream_id: str) -> bytes | None:
-        return self._play("credentials", lambda: self.sealed.get(stream_id))
 
     def timeline(self, stream_id: str) -> list[dict[str, Any]]:
         events = sorted(self._remembered(stream_id), key=lambda event: event.sequence)
@@ -530,9 +532,9 @@ class FakeStore(Scripted):
     def touch(self, stream_id: str, **update: Any) -> None:
         """Another worker writes to the record; what is not given stays."""
         record = self.records[stream_id]
-        self._replace(record.model_copy(update=update), True, None, None)
+        self._replace(record.model_copy(update=update), True, None)
 
-    def _replace(self, record: Record, allowed: bool, event: Happened | None, credentials: bytes | None) -> Record:
+    def _replace(self, record: Record, allowed: bool, event: Happened | None) -> Record:
         stream_id = record.stream.id
         kept = self.records.get(stream_id)
         told = event is not None and event.sequence in {each.sequence for each in self._remembered(stream_id)}
@@ -543,10 +545,6 @@ class FakeStore(Scripted):
         self.records[stream_id] = after
         if event:
             self.events[stream_id].append(event)
-        if credentials is not None:
-            self.sealed[stream_id] = credentials
-        if credentials == b"":
-            self.sealed.pop(stream_id, None)
         return after
 
     def _remembered(self, stream_id: str) -> list[Happened]:
@@ -559,7 +557,7 @@ class WrongIdentity(Exception):
 
 
 class FakeVault:
-    """Seals reversibly, bound to the record's tenant and id, and shows nothing of what it sealed."""
+    """Seals reversibly and never twice alike, bound to the record's tenant and id; shows nothing of what it sealed."""
 
     def __init__(self) -> None:
         self.seals = 0
@@ -569,13 +567,13 @@ class FakeVault:
         if self.away:
             raise ConnectionError
         self.seals += 1
-        return base64.b64encode(self._bound(record) + plain)
+        return base64.b64encode(self._bound(record) + self.seals.to_bytes(4) + plain)
 
     def unseal(self, record: Record, sealed: bytes) -> bytes:
         plain = base64.b64decode(sealed)
         if not plain.startswith(self._bound(record)):
             raise WrongIdentity
-        return plain.removeprefix(self._bound(record))
+        return plain.removeprefix(self._bound(record))[4:]
 
     @staticmethod
     def _bound(record: Record) -> bytes:

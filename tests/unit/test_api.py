@@ -653,6 +653,7 @@ def test_wired_to_aws_it_does_the_same(cloud: None, monkeypatch: pytest.MonkeyPa
         "CLAIM_MARGIN_SECONDS": "5",
         "LANDING_SECONDS": "20",
         "DEFAULT_LIFETIME_SECONDS": "0",
+        "DUE_SHARDS": "16",
         "LIFETIME_CEILING_SECONDS": "0",
     }.items():
         monkeypatch.setenv(name, value)
@@ -689,5 +690,7 @@ def test_wired_to_aws_it_does_the_same(cloud: None, monkeypatch: pytest.MonkeyPa
     assert told_of[1:] == ["StreamUpdated", "StreamCredentialsRotated", "StreamStateChanged", "StreamDeleted"]
     items = aws.client("dynamodb").scan(TableName=NAME)["Items"]
     assert CANARY not in str(items)
-    assert created.body["id"] not in {item["pk"]["S"][7:] for item in items if item["sk"]["S"] == "CREDENTIALS"}
+    sealed = {item["pk"]["S"][7:] for item in items if "sealed_credentials" in item}
+    assert sealed
+    assert created.body["id"] not in sealed
     assert Caller(f"aws:{ACCOUNT}", "").tenant in str(items)

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from headwater import aws, breaker
+from headwater.attributes import from_attributes, to_attributes
 from headwater.breaker import Settings, behind_breaker
 from headwater.circuits import CIRCUITS
 from headwater.deadline import Deadline
@@ -31,7 +32,6 @@ from headwater.errors import (
 )
 from headwater.provider import AnyProvider, Handle, Order, Provider, Removal, Search
 from headwater.simulcast import NewOutput
-from headwater.store import from_attributes, to_attributes
 from headwater.streams import State, now
 from tests.unit.fakes import CANARY, FakeOptions, FakeProvider, notification
 from tests.unit.test_api import Service

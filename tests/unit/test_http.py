@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue, SecretStr
 
-from headwater import errors
+from headwater import deadline, errors
 from headwater.deadline import Deadline
 from headwater.errors import (
     Effect,
@@ -341,6 +341,12 @@ def test_a_lost_answer_to_a_create_leaves_its_outcome_unknown(
     assert len(server.calls) == 1
 
 
+def at_work() -> bool:
+    """Whether a thread that ``within`` started is doing anything."""
+    alive = [thread for thread in threading.enumerate() if thread.name == "within"]
+    return len(alive) > len([worker for worker in deadline._IDLE if worker.thread.is_alive()])
+
+
 def test_a_call_that_was_given_up_is_not_sent_later(
     client: ProviderClient, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,13 +358,13 @@ def test_a_call_that_was_given_up_is_not_sent_later(
         return connect(*arguments, **rest)
 
     monkeypatch.setattr(socket, "create_connection", slowly)
-    before = set(threading.enumerate())
     assert failure(lambda: post(client, 0.3)).effect is Effect.UNKNOWN
-    left = set(threading.enumerate()) - before
-    assert left
+    assert at_work()
     given_up.set()
-    for thread in left:
-        thread.join(PATIENT)
+    until = time.monotonic() + PATIENT
+    while at_work():
+        assert time.monotonic() < until
+        time.sleep(0.01)
     assert server.calls == []
 
 

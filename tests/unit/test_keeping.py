@@ -10,7 +10,7 @@ from headwater.beginning import Beginning
 from headwater.ending import AGAIN_SECONDS
 from headwater.errors import PreconditionFailed, ProviderUnavailable
 from headwater.events import StreamDeleted, StreamLost, StreamUpdated
-from headwater.keeping import KEEP, Keeping
+from headwater.keeping import Keeping
 from headwater.provider import Resource
 from headwater.records import Record
 from headwater.streams import Access, State
@@ -22,9 +22,9 @@ def keeping(world: World) -> Keeping:
     return Keeping(world.parts)
 
 
-def renamed(name: str) -> Callable[[Record], tuple[Record, bytes | None]]:
-    def change(found: Record) -> tuple[Record, bytes | None]:
-        return found.model_copy(update={"stream": found.stream.model_copy(update={"name": name})}), KEEP
+def renamed(name: str) -> Callable[[Record], Record]:
+    def change(found: Record) -> Record:
+        return found.model_copy(update={"stream": found.stream.model_copy(update={"name": name})})
 
     return change
 
@@ -158,7 +158,7 @@ def test_the_same_credentials_seal_nothing() -> None:
     resource = world.provider.read(world.record().handle, whole_invocation())
     assert resource
     seals = world.vault.seals
-    assert keeping(world).told(world.record(), resource) == (world.record(), KEEP)
+    assert keeping(world).told(world.record(), resource) == world.record()
     assert world.vault.seals == seals
 
 
@@ -191,10 +191,11 @@ def test_of_several_secrets_the_one_that_is_told_anew_is_exchanged_and_the_other
 
     def tell(**keys: str) -> bool:
         """Whether it was news."""
-        record, sealed = keeping(world).told(world.record(), telling(**keys))
-        if sealed is not KEEP:
-            keeping(world).write(None, world.record(), record, credentials=sealed)
-        return sealed is not KEEP
+        before = world.record()
+        after = keeping(world).told(before, telling(**keys))
+        if news := after.sealed_credentials != before.sealed_credentials:
+            keeping(world).write(None, before, after)
+        return news
 
     assert tell(srt="a", whip="b")
     assert tell(srt="c")

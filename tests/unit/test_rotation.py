@@ -220,7 +220,7 @@ def test_a_rotation_whose_worker_died_is_found_by_a_look() -> None:
         told = ["StreamCredentialsRotated"] if world.resource.rotations else []
         assert world.kinds() == ["StreamCreated", *told], label
         assert world.record().due_at is None, label
-    assert died == 6
+    assert died == 4
 
 
 def test_a_rotation_whose_worker_died_can_be_asked_for_again() -> None:

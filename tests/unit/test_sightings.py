@@ -202,9 +202,33 @@ def test_a_command_from_the_bus_searches_and_tells(
     assert [(item["pk"]["S"], item["sk"]["S"]) for item in seen()] == [("ORPHAN#fake", "ref-of-lost")]
 
 
-def test_that_there_are_none_is_told_too(world: Orphanage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_there_are_none_any_more_is_told(world: Orphanage, capsys: pytest.CaptureFixture[str]) -> None:
+    world.put("lost", age=HOUR)
     receive(world, due())
-    assert metrics(capsys, "OrphansFound") == [("fake", [0.0])]
+    world.provider.shelf.clear()
+    for _ in range(2):
+        world.clock.advance(HOUR)
+        receive(world, due())
+    assert metrics(capsys, "OrphansFound") == [("fake", [1]), ("fake", [0]), ("fake", [0])]
+
+
+def test_that_the_last_one_is_none_any_more_is_told(world: Orphanage, capsys: pytest.CaptureFixture[str]) -> None:
+    ref = world.stand("missing")
+    world.clock.advance(HOUR)
+    stream_id, record = world.store.records.popitem()
+    receive(world, due())
+    assert [item["sk"]["S"] for item in seen()] == [ref]
+    world.store.records[stream_id] = record
+    receive(world, due())
+    assert seen() == []
+    assert metrics(capsys, "OrphansFound") == [("fake", [1]), ("fake", [0])]
+
+
+def test_where_there_were_none_that_is_told_once_a_day(world: Orphanage, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(48):
+        receive(world, due())
+        world.clock.advance(HOUR)
+    assert metrics(capsys, "OrphansFound") == [("fake", [0])] * 2
 
 
 def test_a_command_that_comes_twice_is_one_sighting(world: Orphanage) -> None:

@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from headwater import aws, events
+from headwater.attributes import from_attributes, to_attributes
 from headwater.events import Happened, StreamCreated, StreamDeleted, StreamFailed
 from headwater.ports import Stale, Store
 from headwater.records import Record
-from headwater.store import Table, event_item, from_attributes, shard, stream_item, to_attributes
+from headwater.store import DUE_SHARDS, SEALED, Table, event_item, record_of, shard, stream_item
 from headwater.streams import Lease, State, identify, now
 from tests.unit.fakes import CALLER, FakeStore, a_claimed_record
 
@@ -56,6 +57,18 @@ def taken_over(record: Record) -> Record:
     return record.model_copy(update={"attempt": record.attempt + 1, "claim": claim})
 
 
+def sealing(record: Record, sealed: bytes | None) -> Record:
+    """The record with these credentials, sealed."""
+    return record.model_copy(update={"sealed_credentials": sealed})
+
+
+def kept(store: Store, stream_id: str) -> bytes | None:
+    """The sealed credentials of a record that is there."""
+    record = store.load(stream_id)
+    assert record
+    return record.sealed_credentials
+
+
 def told(record: Record, kind: type[Happened] = StreamCreated) -> Happened:
     more = {"problem": events.Problem(code="provider-rejected", detail="no")} if kind is StreamFailed else {}
     return events.happened(kind, record.stream, CALLER.tenant, CALLER.request_id, **more)
@@ -86,8 +99,8 @@ class StoreContract:
     @pytest.fixture
     def standing(self, store: Store, claimed: Record) -> Record:
         """A settled record with credentials and one event."""
-        after = settled(claimed)
-        return store.settle(after, told(after), b"sealed \x00\xff")
+        after = sealing(settled(claimed), b"sealed \x00\xff")
+        return store.settle(after, told(after))
 
     # claim
 
@@ -130,7 +143,6 @@ class StoreContract:
 
     def test_what_is_not_there_is_none(self, store: Store) -> None:
         assert store.load("str_none") is None
-        assert store.credentials("str_none") is None
         assert store.timeline("str_none") == []
 
     def test_a_settled_record_is_kept_whole(self, store: Store, claimed: Record) -> None:
@@ -184,29 +196,52 @@ class StoreContract:
     def test_an_update_writes_its_event_and_keeps_the_credentials(self, store: Store, standing: Record) -> None:
         after = next_version(standing, state=State.LIVE)
         written = store.update(after, told(after, StreamDeleted))
+        assert written.sealed_credentials == b"sealed \x00\xff"
         assert store.load(standing.stream.id) == written
         assert [event["type"] for event in store.timeline(standing.stream.id)] == ["StreamCreated", "StreamDeleted"]
-        assert store.credentials(standing.stream.id) == b"sealed \x00\xff"
+        assert kept(store, standing.stream.id) == b"sealed \x00\xff"
+
+    def test_an_update_without_an_event_keeps_the_credentials(self, store: Store, standing: Record) -> None:
+        assert store.update(standing).sealed_credentials == b"sealed \x00\xff"
+        assert kept(store, standing.stream.id) == b"sealed \x00\xff"
 
     def test_an_update_replaces_credentials(self, store: Store, standing: Record) -> None:
-        store.update(standing, credentials=b"new")
-        assert store.credentials(standing.stream.id) == b"new"
+        written = store.update(sealing(standing, b"new"))
+        assert store.load(standing.stream.id) == written
+        assert written.sealed_credentials == b"new"
         assert len(store.timeline(standing.stream.id)) == 1
 
-    def test_an_update_removes_credentials(self, store: Store, standing: Record) -> None:
-        store.update(standing, credentials=b"")
-        assert store.credentials(standing.stream.id) is None
+    @pytest.mark.parametrize("with_event", [False, True])
+    def test_an_update_removes_credentials(self, store: Store, standing: Record, with_event: bool) -> None:
+        after = sealing(next_version(standing) if with_event else standing, None)
+        store.update(after, told(after, StreamDeleted) if with_event else None)
+        assert kept(store, standing.stream.id) is None
 
-    def test_removing_credentials_that_are_not_there_is_no_matter(self, store: Store, claimed: Record) -> None:
-        assert store.update(claimed, credentials=b"").revision == 2
+    def test_whoever_read_before_credentials_were_removed_does_not_bring_them_back(
+        self, store: Store, standing: Record
+    ) -> None:
+        written = store.update(sealing(standing, None))
+        for event in (None, told(next_version(standing), StreamDeleted)):
+            with pytest.raises(Stale):
+                store.update(standing, event)
+        assert store.load(standing.stream.id) == written
+        assert written.sealed_credentials is None
+
+    def test_whoever_read_before_credentials_were_replaced_does_not_bring_the_old_ones_back(
+        self, store: Store, standing: Record
+    ) -> None:
+        store.update(sealing(standing, b"new"))
+        with pytest.raises(Stale):
+            store.update(next_version(standing, name="hall"))
+        assert kept(store, standing.stream.id) == b"new"
 
     def test_a_refused_update_writes_nothing(self, store: Store, standing: Record) -> None:
         stale = next_version(standing.model_copy(update={"revision": 1}))
         with pytest.raises(Stale):
-            store.update(stale, told(stale, StreamDeleted), b"other")
+            store.update(sealing(stale, b"other"), told(stale, StreamDeleted))
         assert store.load(standing.stream.id) == standing
         assert len(store.timeline(standing.stream.id)) == 1
-        assert store.credentials(standing.stream.id) == b"sealed \x00\xff"
+        assert kept(store, standing.stream.id) == b"sealed \x00\xff"
 
     def test_an_event_is_never_overwritten(self, store: Store, standing: Record) -> None:
         with pytest.raises(Stale):
@@ -217,19 +252,19 @@ class StoreContract:
     # settle
 
     def test_the_attempt_that_holds_the_claim_settles(self, store: Store, claimed: Record) -> None:
-        after = settled(claimed)
-        written = store.settle(after, told(after), b"sealed")
+        after = sealing(settled(claimed), b"sealed")
+        written = store.settle(after, told(after))
         assert store.load(claimed.stream.id) == written
-        assert store.credentials(claimed.stream.id) == b"sealed"
+        assert written.sealed_credentials == b"sealed"
         assert [event["type"] for event in store.timeline(claimed.stream.id)] == ["StreamCreated"]
 
     def test_an_attempt_that_was_taken_over_does_not_settle(self, store: Store, claimed: Record) -> None:
         other = store.update(taken_over(claimed))
         after = settled(claimed)
         with pytest.raises(Stale):
-            store.settle(after, told(after), b"sealed")
+            store.settle(sealing(after, b"sealed"), told(after))
         assert store.load(claimed.stream.id) == other
-        assert store.credentials(claimed.stream.id) is None
+        assert kept(store, claimed.stream.id) is None
         assert store.timeline(claimed.stream.id) == []
 
     def test_an_attempt_that_knows_the_revision_but_not_the_claim_does_not_settle(
@@ -253,9 +288,9 @@ class StoreContract:
     def test_what_is_settled_is_not_settled_again(self, store: Store, standing: Record) -> None:
         after = next_version(standing)
         with pytest.raises(Stale):
-            store.settle(after, told(after), b"other")
+            store.settle(sealing(after, b"other"), told(after))
         assert store.load(standing.stream.id) == standing
-        assert store.credentials(standing.stream.id) == b"sealed \x00\xff"
+        assert kept(store, standing.stream.id) == b"sealed \x00\xff"
 
     def test_what_is_not_there_is_not_settled(self, store: Store) -> None:
         after = settled(a_claimed_record())
@@ -266,7 +301,7 @@ class StoreContract:
     def test_a_failure_is_settled_without_credentials(self, store: Store, claimed: Record) -> None:
         after = settled(claimed, state=State.FAILED, provider_ref=None)
         store.settle(after, told(after, StreamFailed))
-        assert store.credentials(claimed.stream.id) is None
+        assert kept(store, claimed.stream.id) is None
 
     # the timeline
 
@@ -359,7 +394,7 @@ class TestTable(StoreContract):
         item = items(client)["STREAM"]
         assert record.claim
         assert item["claim"]["attempt"] == 1
-        assert item["due_shard"] == f"DUE#{shard(record.stream.id)}"
+        assert item["due_shard"] == f"DUE#{shard(record.stream.id, DUE_SHARDS)}"
         assert record.due_at
         assert item["due_at"] == record.due_at.isoformat(timespec="milliseconds")
         assert "tenant_shard" not in item
@@ -367,18 +402,19 @@ class TestTable(StoreContract):
         assert bytes(item["request_secrets"]) == record.request_secrets
         assert "expires" not in item
 
-    def test_a_settling_writes_three_items_at_once(self, table: Table, client: "DynamoDBClient") -> None:
+    def test_a_settling_writes_two_items_at_once(self, table: Table, client: "DynamoDBClient") -> None:
         record = a_claimed_record()
         table.claim(record)
-        after = settled(record)
+        after = sealing(settled(record), b"sealed")
         event = told(after)
-        table.settle(after, event, b"sealed")
+        table.settle(after, event)
         written = items(client)
-        assert set(written) == {"STREAM", "CREDENTIALS", "EVENT#0000000001"}
+        assert set(written) == {"STREAM", "EVENT#0000000001"}
         assert {item["pk"] for item in written.values()} == {f"STREAM#{record.stream.id}"}
         assert written["EVENT#0000000001"]["detail"] == event.model_dump_json()
         assert written["EVENT#0000000001"]["type"] == "StreamCreated"
-        assert bytes(written["CREDENTIALS"]["sealed"]) == b"sealed"
+        assert bytes(written["STREAM"]["sealed_credentials"]) == b"sealed"
+        assert b"sealed" not in repr(written["EVENT#0000000001"]).encode()
         for gone in ("claim", "due_at", "due_shard", "request_secrets"):
             assert gone not in written["STREAM"]
 
@@ -388,6 +424,7 @@ class TestTable(StoreContract):
         record = a_claimed_record()
         table.claim(record)
         after = settled(record, ingest=[{"protocol": "whip", "url": "https://long.example"}])
+        after = sealing(after, b"sealed")
         table.settle(after, told(after))
         item = items(client)["STREAM"]
         assert item["tenant_shard"] == f"{record.tenant}#{shard(record.stream.id)}"
@@ -405,6 +442,28 @@ class TestTable(StoreContract):
                 ExpressionAttributeValues=to_attributes({":v": item[name]}),
             )
             assert found["Count"] == 1
+            assert "sealed_credentials" not in found["Items"][0]
+
+    def test_no_index_has_what_is_sealed(self, table: Table, client: "DynamoDBClient") -> None:
+        record = sealing(a_claimed_record(), b"sealed")
+        table.claim(record)
+        after = sealing(settled(record), b"sealed").model_copy(update={"look_at": now()})
+        table.settle(after, told(after))
+        indexes = client.describe_table(TableName=NAME)["Table"]["GlobalSecondaryIndexes"]
+        assert len(indexes) == 3
+        for index in indexes:
+            [item] = client.scan(TableName=NAME, IndexName=index["IndexName"])["Items"]
+            assert not set(SEALED) & set(item), index["IndexName"]
+
+    def test_credentials_that_are_removed_are_not_in_the_item_any_more(
+        self, table: Table, client: "DynamoDBClient"
+    ) -> None:
+        record = a_claimed_record()
+        table.claim(record)
+        after = sealing(settled(record), b"sealed")
+        standing = table.settle(after, told(after))
+        table.update(sealing(standing, None))
+        assert "sealed_credentials" not in items(client)["STREAM"]
 
     def test_an_event_is_kept_for_thirty_days_and_an_ended_record_too(
         self, table: Table, client: "DynamoDBClient"
@@ -508,10 +567,19 @@ class TestRefusals:
 
 
 def test_an_item_of_a_record_holds_no_secret_outside_its_sealed_parts() -> None:
-    record = a_claimed_record()
+    record = sealing(a_claimed_record(), b"sealed credentials")
     item = stream_item(record)
-    assert "request_secrets" not in json.loads(item["record"])
-    assert item["request_secrets"] == record.request_secrets
+    assert not set(SEALED) & set(json.loads(item["record"]))
+    assert {name: item[name] for name in SEALED} == {name: getattr(record, name) for name in SEALED}
+    assert record_of(item) == record
+
+
+def test_a_record_shows_nothing_of_what_is_sealed_in_it() -> None:
+    record = sealing(a_claimed_record(), b"sealed credentials")
+    shown = f"{record!r} {record} {record.model_dump()} {record.model_dump_json()}"
+    for name in SEALED:
+        assert name not in shown
+    assert "sealed" not in shown
 
 
 def test_an_event_item_holds_exactly_what_is_published() -> None:

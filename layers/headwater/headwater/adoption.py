@@ -36,7 +36,7 @@ is somebody's customer, and owns nothing there."""
 class AdoptRequest(BaseModel):
     """Which resource, and what is to be known of it. Without a name, it has the one that the provider knows."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
     provider_ref: Annotated[str, Field(min_length=1, max_length=1024)]
     name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
@@ -91,7 +91,7 @@ class Adoption:
             raise ended(record)
         self._require_ours(found)
         self._mark(record, found, deadline)
-        return Opened(record.stream, self._keeping.credentials(caller, record), replayed=True)
+        return Opened(record.stream, self._keeping.credentials(record), replayed=True)
 
     def _is_abandoned(self, record: Record) -> bool:
         """Whether whoever was about to adopt it died over it."""
@@ -163,9 +163,10 @@ class Adoption:
         settled = opened(self._parts, record, resource)
         credentials = Credentials(ingest=list(resource.ingest), playback=list(resource.playback))
         sealed = seal_credentials(self._parts.vault, settled, credentials)
+        settled = settled.model_copy(update={"sealed_credentials": sealed})
         event = events.happened(events.StreamAdopted, settled.stream, caller.tenant, caller.request_id)
         try:
-            return self._parts.store.settle(settled, event, sealed), credentials
+            return self._parts.store.settle(settled, event), credentials
         except Stale:
             raise CreationInProgress("Another request adopts it just now.", retry_after=1) from None
 

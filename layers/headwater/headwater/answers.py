@@ -1,7 +1,8 @@
 """How a stream is answered over the API."""
 
-from headwater.api import Answer, Api, reply
+from headwater.api import Api, reply
 from headwater.creation import Opened
+from headwater.routes import Answer
 from headwater.streams import Stream, as_json
 
 PRIVATE = {"Cache-Control": "no-store"}

@@ -7,9 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools.event_handler.api_gateway import APIGatewayRestResolver, Response
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
-
 from headwater import telemetry
 from headwater.deadline import Deadline
 from headwater.errors import (
@@ -24,6 +21,7 @@ from headwater.errors import (
 )
 from headwater.ports import Caller
 from headwater.requests import BODY_BYTES, KEY_CHARACTERS
+from headwater.routes import Answer, Call, Routes
 
 ANSWER_MARGIN_SECONDS = 0.5
 """What is left of an invocation to hand the answer over."""
@@ -37,42 +35,45 @@ RETRY_SECONDS = 2
 
 TAG = re.compile('"[0-9]{1,9}"')
 
-type Answer = Response[Any]
-
 
 class Api:
-    """A resolver whose every answer, refusals included, is of this API's form."""
+    """Routes whose every answer, refusals included, is of this API's form. ``call`` is the one at hand."""
+
+    call: Call
+    deadline: Deadline
+    """How long there is to answer it."""
 
     def __init__(self) -> None:
-        self.routes = APIGatewayRestResolver()
-        self.routes.exception_handler(HeadwaterError)(self._refused)
-        self.routes.exception_handler(Exception)(self._failed)
-        self.routes.not_found(self._nowhere)
+        self.routes = Routes()
 
     def answer(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """The proxy answer to one API Gateway event."""
-        self.routes.context["deadline"] = deadline_of(context, event)
-        return self.routes.resolve(event, context)
+        self.call, self.deadline = Call(event), deadline_of(context, event)
+        return self._answer().proxied()
 
-    @property
-    def event(self) -> APIGatewayProxyEvent:
-        """The call at hand."""
-        return self.routes.current_event
-
-    @property
-    def deadline(self) -> Deadline:
-        """How long there is to answer it."""
-        deadline: Deadline = self.routes.context["deadline"]
-        return deadline
+    def _answer(self) -> Answer:
+        found = self.routes.find(self.call)
+        if found is None:
+            return self._refused(RouteNotFound(f"There is no {self.call.method} at this address."))
+        answerer, names = found
+        try:
+            return answerer(**names)
+        except HeadwaterError as error:
+            return self._refused(error)
+        except Exception as error:
+            telemetry.exception("unforeseen", error=error)
+            return self._refused(
+                InternalError("Something failed on our side; it has been logged under the request_id.")
+            )
 
     @property
     def request_id(self) -> str:
-        return str(self.event.request_context.request_id)
+        return str(self.call.context["requestId"])
 
     @property
     def caller(self) -> Caller:
         """Who calls: the JWT's tenant where a token authorizer spoke, else the account that signed."""
-        context = self.event.raw_event["requestContext"]
+        context = self.call.context
         tenant = (context.get("authorizer") or {}).get("tenant")
         account = context["identity"].get("accountId")
         if not (tenant or account):
@@ -82,7 +83,7 @@ class Api:
     @property
     def idempotency_key(self) -> str:
         """The create's key. Raises ``IdempotencyKeyMissing``, ``IdempotencyKeyInvalid``."""
-        key = self.event.headers.get("Idempotency-Key") or ""
+        key = self.call.headers.get("idempotency-key") or ""
         if not key.strip():
             raise IdempotencyKeyMissing("Send an Idempotency-Key header: one new key for each stream you want.")
         if len(key) > KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
@@ -91,17 +92,17 @@ class Api:
 
     def prefers(self, preference: str) -> bool:
         """Whether the caller sent this preference (RFC 7240), which is a token without a value."""
-        sent = (self.event.headers.get("Prefer") or "").split(",")
+        sent = (self.call.headers.get("prefer") or "").split(",")
         return preference in {one.split(";")[0].strip().lower() for one in sent}
 
     def asks(self, parameter: str) -> bool:
         """Whether a parameter of the query is ``true``."""
-        return (self.event.query_string_parameters or {}).get(parameter) == "true"
+        return self.call.query.get(parameter) == "true"
 
     @property
     def if_match(self) -> frozenset[int] | None:
         """The versions that ``If-Match`` (RFC 9110) names; None where any will do. A weak tag matches none."""
-        sent = self.event.headers.get("If-Match")
+        sent = self.call.headers.get("if-match")
         if sent is None or sent.strip() == "*":
             return None
         tags = (one.strip() for one in sent.split(","))
@@ -111,7 +112,7 @@ class Api:
     def body(self) -> str:
         """The body's text; an absent one is an empty object. Raises ``BodyTooLarge``, ``MalformedBody``."""
         try:
-            body = self.event.decoded_body or "{}"
+            body = self.call.text or "{}"
         except ValueError:
             raise MalformedBody("The body is not UTF-8.") from None
         if len(body.encode()) > BODY_BYTES:
@@ -120,9 +121,9 @@ class Api:
 
     def location(self, href: str) -> str:
         """``href`` as an absolute address, by the name and stage that this call came in through."""
-        context = self.event.request_context
-        base = (context.path or "").removesuffix(self.event.path)
-        host = context.domain_name or self.event.headers.get("Host")
+        context = self.call.context
+        base = (context.get("path") or "").removesuffix(self.call.path)
+        host = context.get("domainName") or self.call.headers.get("host")
         return f"https://{host}{base}{href}"
 
     def _refused(self, error: HeadwaterError) -> Answer:
@@ -135,13 +136,6 @@ class Api:
         )
         problem = error.problem(self.request_id)
         return reply(error.status, problem, headers, content_type="application/problem+json")
-
-    def _failed(self, error: Exception) -> Answer:
-        telemetry.exception("unforeseen", error=error)
-        return self._refused(InternalError("Something failed on our side; it has been logged under the request_id."))
-
-    def _nowhere(self, _: Exception) -> Answer:
-        return self._refused(RouteNotFound(f"There is no {self.event.http_method} at this address."))
 
 
 def deadline_of(context: Any, event: Mapping[str, Any] | None = None) -> Deadline:
@@ -166,4 +160,4 @@ def reply(
 ) -> Answer:
     """A JSON answer; without a body, an empty one."""
     text = "" if body is None else json.dumps(body, separators=(",", ":"))
-    return Response(status, content_type, text, headers=dict(headers or {}))
+    return Answer(status, text, {"Content-Type": content_type, **(headers or {})})

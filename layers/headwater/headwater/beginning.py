@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from headwater.deadline import Deadline
 from headwater.errors import Effect, HeadwaterError, PreconditionFailed, ProviderError, StreamNotFound
-from headwater.keeping import GOING, KEEP, Keeping
+from headwater.keeping import GOING, Keeping
 from headwater.opening import look_at
 from headwater.ports import Caller, Parts
 from headwater.records import Record
@@ -54,7 +54,7 @@ class Beginning:
         unknown = isinstance(error, ProviderError) and error.effect is Effect.UNKNOWN
         with suppress(PreconditionFailed, StreamNotFound):
             change = self._landing if unknown else self.over
-            self._keeping.insist(caller, begun, lambda found: (change(found), KEEP), None, GOING)
+            self._keeping.insist(caller, begun, change, None, GOING)
 
     def _landing(self, found: Record) -> Record:
         until = self._parts.clock() + timedelta(seconds=self._parts.landing)

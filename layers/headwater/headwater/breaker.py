@@ -1,36 +1,24 @@
 """A provider behind a circuit breaker: while it is away it is left alone, and every function of it knows."""
 
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from types import MethodType
 from typing import TYPE_CHECKING, Any, cast
 
-from aws_lambda_powertools.utilities.circuit_breaker import (
-    CircuitBreakerConfig,
-    CircuitBreakerOpenError,
-    CircuitInfo,
-    CircuitState,
-    CircuitTransition,
-    circuit_breaker,
-)
-from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
-    CircuitBreakerDynamoDBPersistence,
-    CircuitStateRecord,
-)
-
 from headwater import telemetry
-from headwater.circuits import CIRCUITS, shown
+from headwater.attributes import from_attributes, to_attributes
+from headwater.circuits import CIRCUITS, STANDS_AT
 from headwater.deadline import Deadline, outcome, within
 from headwater.errors import HeadwaterError, ProviderOutcomeUnknown, ProviderUnavailable
 from headwater.provider import AnyProvider
-from headwater.store import to_attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from headwater.circuit import Circuit
 
 
 @dataclass(frozen=True)
@@ -62,31 +50,23 @@ def behind_breaker(
     While that is open a call raises ``ProviderUnavailable`` without being made. What a call that is made returns or
     raises is passed on as it is.
     """
-    return cast("AnyProvider", _Breaker(provider, _Circuits(client, table), settings or Settings()))
+    return cast("AnyProvider", _Breaker(provider, client, table, settings or Settings()))
 
 
 class _Breaker:
     """Stands for its provider. A method that is given a deadline is a call; everything else is as the provider has it.
 
-    Calls are told apart from what only looks like one, and never asks how long there is.
+    Calls are told apart from what only looks like one, and never asks how long there is. As long as the circuit is
+    closed and no call fails, it is only looked at: what counts failures is imported and used from the first one on.
     """
 
-    def __init__(self, provider: AnyProvider, circuits: "_Circuits", settings: Settings) -> None:
+    def __init__(self, provider: AnyProvider, client: "DynamoDBClient", table: str, settings: Settings) -> None:
         self._provider = provider
+        self._client = client
+        self._table = table
         self._settings = settings
-        guard = circuit_breaker(
-            name=provider.name,
-            persistence_store=circuits,
-            on_transition=self._changed,
-            config=CircuitBreakerConfig(
-                failure_threshold=settings.failures,
-                recovery_timeout=settings.recovery,
-                success_threshold=1,
-                handled_exceptions=_Away,
-                local_cache_max_age=settings.cached,
-            ),
-        )
-        self._guarded: Callable[[Callable[[], None]], None] = guard(_run)
+        self._closed_until = 0.0
+        self._calm = True
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._provider, name)
@@ -98,40 +78,66 @@ class _Breaker:
         call = partial(method, *given)
         if watched is None:
             return call()
+        if self._calm and self._is_closed():
+            ended = outcome(call)
+            if not isinstance(_sign(ended.exception(), watched), _Away):
+                return ended.result()
+            return self._counted(lambda: ended, watched, refusable=False)
+        return self._counted(lambda: outcome(call), watched, refusable=method.__name__ not in NEVER_REFUSED)
+
+    def _counted(self, call: Callable[[], Future[Any]], watched: "_Watched", *, refusable: bool) -> Any:
+        """What the call came to, of which the circuit knows; where that is open, it is refused if it is refusable."""
+        self._calm = False
         ended: Future[Any] | None = None
 
         def attempt() -> None:
             nonlocal ended
-            ended = outcome(call)
+            ended = call()
             if sign := _sign(ended.exception(), watched):
                 raise sign
 
+        refused, opened_at = False, None
         try:
-            self._guarded(attempt)
-        except CircuitBreakerOpenError as refusal:
-            if method.__name__ not in NEVER_REFUSED:
-                raise self._refused(refusal.circuit) from None
+            opened_at = self._circuit.run(attempt)
+            refused = ended is None
         except (_Away, _Unknown):
             pass  # the circuit's own affair: who called hears what the call came to
         except Exception as error:  # whatever the circuit trips over, its provider is called
             telemetry.exception("circuit not known", error=error)
-        return ended.result() if ended else call()
+        if refused and refusable:
+            raise self._refused(opened_at)
+        return (ended or call()).result()
 
-    def _refused(self, circuit: CircuitInfo | None) -> ProviderUnavailable:
-        opened_at = circuit.opened_at if circuit else None
+    def _is_closed(self) -> bool:
+        """By what was read in the last seconds. A circuit that cannot be read counts as closed, until the next call."""
+        left = self._closed_until - time.time()
+        if 0 < left <= self._settings.cached:
+            return True
+        key = to_attributes({"pk": CIRCUITS, "sk": self._provider.name})
+        read = partial(self._client.get_item, TableName=self._table, Key=key)
+        try:
+            item = from_attributes(within(STORE_SECONDS, read).get("Item", {}))
+        except Exception as error:
+            telemetry.exception("circuit not known", error=error)
+            return True
+        if item.get(STANDS_AT, "CLOSED") != "CLOSED":
+            return False
+        self._closed_until = time.time() + self._settings.cached
+        return True
+
+    @cached_property
+    def _circuit(self) -> "Circuit":
+        from headwater.circuit import Circuit
+
+        return Circuit(self._provider.name, self._client, self._table, self._settings, _Away)
+
+    def _refused(self, opened_at: int | None) -> ProviderUnavailable:
         left = 0 if opened_at is None else opened_at + self._settings.recovery - time.time()
         # While it is half open, one call is under way: what comes of it is soon known.
         return ProviderUnavailable(
             f"{self._provider.name} was away for several calls in a row and is left alone for a while.",
             retry_after=max(1.0, left),
         )
-
-    def _changed(self, transition: CircuitTransition) -> None:
-        provider, state = transition.circuit_name, transition.to_state
-        told = {"provider": provider, "from": str(transition.from_state), "to": str(state)}
-        telemetry.logger().warning("circuit", extra=told)
-        if state is CircuitState.OPEN:
-            telemetry.count("CircuitOpened", provider)
 
 
 class _Away(Exception):
@@ -140,11 +146,6 @@ class _Away(Exception):
 
 class _Unknown(Exception):
     """The call's sign that it tells nothing of its provider."""
-
-
-def _run(attempt: Callable[[], None]) -> None:
-    """The provider is there, unless this raises."""
-    attempt()
 
 
 def _sign(error: BaseException | None, watched: "_Watched") -> Exception | None:
@@ -178,34 +179,3 @@ class _Watched(Deadline):
         if self.given is None:
             self.given = left
         return left
-
-
-class _Circuits(CircuitBreakerDynamoDBPersistence):
-    """Powertools' items in our table; in the index of what is listed too, with what is shown of them."""
-
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        super().__init__(
-            table_name=table,
-            key_attr="pk",
-            sort_key_attr="sk",
-            static_pk_value=CIRCUITS,
-            expiry_attr="expires",
-            boto3_client=client,
-        )
-
-    def _record_to_item(self, record: CircuitStateRecord) -> dict[str, Any]:
-        listed = json.dumps(shown(record.state, record.opened_at))
-        keys = {"tenant_shard": CIRCUITS, "created_id": record.name, "listed": listed}
-        return {**super()._record_to_item(record), **to_attributes(keys)}
-
-    def _get_record(self, name: str) -> CircuitStateRecord | None:
-        return within(STORE_SECONDS, partial(super()._get_record, name))
-
-    def _put_record(
-        self, record: CircuitStateRecord, condition: str | None = None, expected_opened_at: int | None = None
-    ) -> None:
-        within(STORE_SECONDS, partial(super()._put_record, record, condition, expected_opened_at))
-
-    def _update_record(self, record: CircuitStateRecord) -> None:
-        """Powertools changes what is there, with the same outcome: this writes what is listed as well."""
-        self._put_record(record)

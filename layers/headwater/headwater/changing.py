@@ -10,7 +10,7 @@ from headwater.creation import ended
 from headwater.deadline import Deadline
 from headwater.errors import CallerError, CapabilityNotSupported, Fault, HeadwaterError, PreconditionFailed
 from headwater.forgotten import forgetting
-from headwater.keeping import CLOSED, KEEP, Keeping, busy
+from headwater.keeping import CLOSED, Keeping, busy
 from headwater.opening import expires_at
 from headwater.patches import Patched, differing, patched, request_of
 from headwater.ports import Caller, Parts
@@ -200,10 +200,10 @@ class _Turn:
     ) -> Record:
         """Record a change that the provider has made, if nobody else has recorded one since."""
 
-        def note(found: Record) -> tuple[Record, bytes | None]:
+        def note(found: Record) -> Record:
             if (request_of(found), found.stream.drift) != (request_of(record), record.stream.drift):
                 raise PreconditionFailed("The stream was changed by another request meanwhile.")
-            return self._after(change(found), done) if done else change(found), KEEP
+            return self._after(change(found), done) if done else change(found)
 
         kind = events.StreamUpdated if changed else None
         begun = done.begun if done else record

@@ -6,6 +6,8 @@ from typing import Any
 CIRCUITS = "CIRCUIT"
 """The partition of their items, one for each provider; and of the same in the index that lists are made of."""
 
+STANDS_AT = "state"
+"""The attribute that says where it stands: ``CLOSED``, ``OPEN`` or ``HALF_OPEN``."""
 CLOSED: dict[str, Any] = {"state": "closed", "since": None}
 """Its provider is called: the circuit of one that never was away."""
 

@@ -150,13 +150,7 @@ class Creation:
         """Raises ``StreamEnded`` once it is over."""
         if record.stream.state in OVER | {State.ENDING, State.FAILED}:
             raise ended(record)
-        sealed = self._parts.store.credentials(record.stream.id)
-        if sealed is None and record.credential_hashes:
-            # It ended just now, and what opened it went with it.
-            record = self._parts.store.load(record.stream.id) or record
-            if record.stream.state in OVER:
-                raise ended(record)
-        return Opened(record.stream, unseal_credentials(self._parts.vault, record, sealed), replayed=True)
+        return Opened(record.stream, unseal_credentials(self._parts.vault, record), replayed=True)
 
     # -- make it, or have it made
 

@@ -63,11 +63,43 @@ def outcome[T](work: Callable[[], T], kind: type[BaseException] = Exception) -> 
 def within[T](seconds: float, work: Callable[[], T]) -> T:
     """What ``work`` returns or raises, or ``TimeoutError`` after ``seconds``, whatever it is doing then.
 
-    A thread that was given up ends with what it waits for, or with the process.
+    It is done by another thread. One that was given up ends with what it waits for, or with the process.
     """
     ended: SimpleQueue[Future[T]] = SimpleQueue()
-    Thread(target=lambda: ended.put(outcome(work, BaseException)), daemon=True).start()
+    _worker().do(lambda: outcome(work, BaseException), ended)
     try:
         return ended.get(timeout=seconds).result()
     except Empty:
         raise TimeoutError from None
+
+
+class _Worker:
+    """A thread that goes from work to work: to start one for each costs more than a call to a provider."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[Callable[[], Any], SimpleQueue[Any]]] = SimpleQueue()
+        self.thread = Thread(target=self._run, name="within", daemon=True)
+        self.thread.start()
+
+    def do(self, work: Callable[[], Any], ended: "SimpleQueue[Any]") -> None:
+        self._asked.put((work, ended))
+
+    def _run(self) -> None:
+        while True:
+            work, ended = self._asked.get()
+            done = work()
+            _IDLE.append(self)
+            ended.put(done)
+            del work, ended, done  # what was done is nobody's any more: it may hold a secret
+
+
+_IDLE: list[_Worker] = []
+
+
+def _worker() -> _Worker:
+    """One that has nothing to do; after a fork none of those of before is alive."""
+    while _IDLE:
+        found = _IDLE.pop()
+        if found.thread.is_alive():
+            return found
+    return _Worker()

@@ -12,7 +12,7 @@ from headwater import events
 from headwater.deadline import Deadline
 from headwater.errors import Effect, HeadwaterError, OperatorError, ProviderError
 from headwater.events import Happened
-from headwater.keeping import GOING, KEEP, Keeping
+from headwater.keeping import GOING, Keeping
 from headwater.ports import Caller, Parts
 from headwater.records import Record
 from headwater.streams import OVER, State, Stream
@@ -84,11 +84,11 @@ class Ending:
     def _begun(self, caller: Caller, record: Record, reason: str, require: Callable[[Record], None]) -> Record:
         """The record of a stream that is to end, if it is as is required when that is written."""
 
-        def ending(found: Record) -> tuple[Record, bytes | None]:
+        def ending(found: Record) -> Record:
             require(found)
             stream = found.stream.model_copy(update={"state": State.ENDING, "state_reason": reason})
             look_at = self._parts.present() + timedelta(seconds=AGAIN_SECONDS)
-            return found.model_copy(update={"stream": stream, "look_at": look_at}), KEEP
+            return found.model_copy(update={"stream": stream, "look_at": look_at})
 
         return self._keeping.insist(caller, record, ending, None, GOING)
 

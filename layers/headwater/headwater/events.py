@@ -158,7 +158,7 @@ class OrphanSearchDue(Frozen):
 class RequestData(BaseModel):
     """``request`` is a body of ``POST /streams/{provider}``, checked as one; it may hold no secret."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     provider: str
     idempotency_key: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[ -~]+$")] | None = None
@@ -171,7 +171,7 @@ class RequestData(BaseModel):
 class StreamRequested(BaseModel):
     """A command to us over the bus: open a stream. ``tenant`` counts only from the stack's own account."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     version: Literal[1]
     tenant: Annotated[str, Field(min_length=1, max_length=256)] | None = None

@@ -18,10 +18,8 @@ from headwater.sealing import seal_credentials, unseal_credentials
 from headwater.streams import OVER, State
 
 ID = re.compile("str_[a-z2-7]{52}")
-KEEP: None = None
-DROP = b""
-type Change = Callable[[Record], tuple[Record, bytes | None]]
-"""What becomes of a record, and of its sealed credentials: those, ``KEEP`` or ``DROP``."""
+type Change = Callable[[Record], Record]
+"""What becomes of a record. Its sealed credentials are part of it: a change that does not speak of them keeps them."""
 BUSY_SECONDS = 5
 """When to come again, where somebody is changing the stream at its provider."""
 WRITES = 3
@@ -98,9 +96,9 @@ class Keeping:
         for _ in range(WRITES):
             if record.stream.state in unless:
                 return record
-            after, credentials = change(record)
+            after = change(record)
             try:
-                return self.write(caller, record, after, kind, credentials, **more)
+                return self.write(caller, record, after, kind, **more)
             except PreconditionFailed:
                 before, record = record, self.own(caller, record.stream.id)
                 if record.claim or record.opened_at != before.opened_at:
@@ -113,7 +111,6 @@ class Keeping:
         before: Record,
         after: Record,
         kind: type[Happened] | None = None,
-        credentials: bytes | None = KEEP,
         **more: Any,
     ) -> Record:
         """Write what changed; with an event, whose data has ``more``, the version rises by one.
@@ -129,7 +126,7 @@ class Keeping:
                 more = {"previous_state": before.stream.state, **more}
             event = events.happened(kind, stream, caller.tenant, caller.request_id, **more)
         try:
-            return self._parts.store.update(after, event, credentials)
+            return self._parts.store.update(after, event)
         except Stale:
             raise PreconditionFailed("The stream was changed by another request meanwhile.") from None
 
@@ -148,8 +145,8 @@ class Keeping:
         """
         if after.stream.state not in AT_AN_END:
             return self.write(caller, before, after, events.StreamStateChanged)
-        at_an_end = after.model_copy(update={"ended_at": self._parts.present()})
-        return self.write(caller, before, at_an_end, events.StreamStateChanged, DROP)
+        at_an_end = after.model_copy(update={"ended_at": self._parts.present(), "sealed_credentials": None})
+        return self.write(caller, before, at_an_end, events.StreamStateChanged)
 
     def over(
         self,
@@ -163,10 +160,10 @@ class Keeping:
     ) -> Record:
         """Record its end, and what ``remains`` of it: its credentials go."""
 
-        def over(found: Record) -> tuple[Record, bytes | None]:
+        def over(found: Record) -> Record:
             stream = found.stream.model_copy(update={"state": state, "state_reason": reason})
             update = {"stream": stream, "ended_at": self._parts.present(), "remains": remains}
-            return found.model_copy(update=update), DROP
+            return found.model_copy(update={**update, "sealed_credentials": None})
 
         return self.insist(caller, record, over, kind, unless)
 
@@ -180,25 +177,24 @@ class Keeping:
 
     # -- what opens it
 
-    def credentials(self, caller: Caller, record: Record) -> Credentials:
-        """Everything that opens it. Raises ``StreamEnded`` where it ended just now, and what opened it went with it."""
-        sealed = self._parts.store.credentials(record.stream.id)
-        if sealed is None and record.credential_hashes:  # not any more
-            record = self.usable(caller, record.stream.id)
-        return unseal_credentials(self._parts.vault, record, sealed)
+    def credentials(self, record: Record) -> Credentials:
+        """Everything that opens it, as it was when it was read."""
+        return unseal_credentials(self._parts.vault, record)
 
-    def told(self, record: Record, resource: Resource) -> tuple[Record, bytes | None]:
-        """The record and its sealed credentials with what the provider told; ``KEEP`` where that is nothing new."""
+    def told(self, record: Record, resource: Resource) -> Record:
+        """The record with what the provider told of what opens it; sealed anew only where that is news."""
         told = Credentials(ingest=list(resource.ingest), playback=list(resource.playback))
         hashes = told.hashes(record.stream.id)
         if hashes.items() <= record.credential_hashes.items():
-            return record, KEEP
-        kept = unseal_credentials(self._parts.vault, record, self._parts.store.credentials(record.stream.id))
+            return record
+        kept = unseal_credentials(self._parts.vault, record)
         # A record from before there were hashes has none of what is kept.
         known = kept.hashes(record.stream.id) | hashes
         new = kept.replaced_by(told)
         record = record.model_copy(update={"credential_hashes": known})
-        return record, KEEP if new == kept else seal_credentials(self._parts.vault, record, new)
+        if new == kept:
+            return record
+        return record.model_copy(update={"sealed_credentials": seal_credentials(self._parts.vault, record, new)})
 
     def in_time(self, deadline: Deadline) -> Deadline:
         """How long a provider may take, so that there is time to record what it did."""

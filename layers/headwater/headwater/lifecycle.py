@@ -8,7 +8,7 @@ from headwater.creation import ended
 from headwater.deadline import Deadline
 from headwater.ending import Ending
 from headwater.errors import HeadwaterError, PreconditionFailed, ProviderPaymentRequired
-from headwater.keeping import CLOSED, KEEP, Keeping, busy
+from headwater.keeping import CLOSED, Keeping, busy
 from headwater.opening import leased, look_at
 from headwater.ports import Caller, Parts
 from headwater.provider import Resource, Verb
@@ -52,7 +52,7 @@ class Lifecycle:
             record = self._refreshing.refresh(caller, record, deadline)
             if record.stream.state in CLOSED:
                 raise ended(record)
-        return self._keeping.credentials(caller, record)
+        return self._keeping.credentials(record)
 
     def timeline(self, caller: Caller, stream_id: str) -> list[dict[str, Any]]:
         """The stream's events of the last thirty days, oldest first, also when it is over.
@@ -113,11 +113,12 @@ class Lifecycle:
         told, and the earlier may open nothing any more.
         """
 
-        def note(found: Record) -> tuple[Record, bytes | None]:
-            after, credentials = self._keeping.told(with_lease(self._parts, found, resource, asked_at), resource)
-            if credentials is not KEEP and found.credential_hashes != record.credential_hashes:
+        def note(found: Record) -> Record:
+            after = self._keeping.told(with_lease(self._parts, found, resource, asked_at), resource)
+            exchanged = after.sealed_credentials != found.sealed_credentials
+            if exchanged and found.credential_hashes != record.credential_hashes:
                 raise PreconditionFailed("Another request exchanged the token meanwhile.")
-            return after, credentials
+            return after
 
         noted = self._keeping.insist(caller, record, note, None, CLOSED)
         return self._note_state(caller, noted, resource, asked_at)

@@ -13,10 +13,13 @@ from headwater.wiring import orphan_search
 DRY_RUN = "dry-run"
 LINES = 200
 """So many orphans of a run are logged one by one; what is removed always is."""
+ALL_CLEAR_HOUR = 0
+"""UTC; in which it is told that there are no orphans, whatever there was before."""
 
 
 def search(parts: Parts, deadline: Deadline) -> None:
-    """Search, log a line for each orphan, and tell how many there are.
+    """Search, log a line for each orphan, and tell how many there are; that there are none only where there were some
+    before, and once a day.
 
     A provider that cannot be asked is asked again by the next command: this one need not come again.
     """
@@ -63,5 +66,7 @@ class _Lines:
 def _tell(report: Report) -> None:
     told = as_json(report) | {"orphans": len(report.orphans)}
     (telemetry.logger().warning if report.troubles else telemetry.logger().info)("searched for orphans", extra=told)
-    if report.marks:
+    # A metric is paid for by the hours in which it is told, and none where there were none is no news. Once a day it is
+    # told even so: an alarm's all-clear may have been lost.
+    if report.marks and (report.orphans or report.remembered or report.searched_at.hour == ALL_CLEAR_HOUR):
         telemetry.count("OrphansFound", report.provider, len(report.orphans))

@@ -80,6 +80,7 @@ class _Run:
         """First everything is judged, oldest first; then it is decided what to do about the orphans among it."""
         self._since = self._search.sightings.since(self._moment, dry_run=self._report.dry_run)
         self._known = self._search.sightings.known(self._report.provider)
+        remembered = len(self._known)
         found: list[tuple[Marked, Orphan]] = []
         unseen = sorted(listed, key=lambda one: one.created_at.timestamp() if one.created_at else 0, reverse=True)
         while unseen and self._deadline.remaining():
@@ -91,6 +92,7 @@ class _Run:
             "marked": len(listed),
             "recorded": self._recorded,
             "young": self._young,
+            "remembered": remembered,
             "troubles": self._troubles,
             "complete": not unseen,
         }

@@ -125,6 +125,8 @@ class Report(Frozen):
     """How many of the marked are as their records say, or are being made."""
     young: int = 0
     """How many were made so lately that they are not judged yet."""
+    remembered: int = 0
+    """How many orphans were known before it, from the days past."""
     orphans: list[Orphan] = Field(default_factory=list)
     troubles: list[Trouble] = Field(default_factory=list)
 

@@ -25,20 +25,17 @@ class Store(Protocol):
     def load(self, stream_id: str) -> Record | None:
         """The record as it is now."""
 
-    def update(self, record: Record, event: Happened | None = None, credentials: bytes | None = None) -> Record:
-        """Replace the record of this ``revision``, which rises; with its event and credentials in one transaction.
+    def update(self, record: Record, event: Happened | None = None) -> Record:
+        """Replace the record of this ``revision``, which rises, sealed parts and all; with its event, if any, at once.
 
-        ``credentials`` None leaves those that are kept, empty removes them. Raises ``Stale``.
+        Raises ``Stale``.
         """
 
-    def settle(self, record: Record, event: Happened, credentials: bytes | None = None) -> Record:
+    def settle(self, record: Record, event: Happened) -> Record:
         """As ``update``, but on condition that this record's ``attempt`` still holds the claim. Raises ``Stale``."""
 
     def recorded_as(self, provider: str, ref: str) -> list[str]:
         """The ids of the streams that a provider's resource belongs or belonged to: a hint, perhaps a little old."""
-
-    def credentials(self, stream_id: str) -> bytes | None:
-        """The sealed credentials; None where there are none."""
 
     def timeline(self, stream_id: str) -> list[dict[str, Any]]:
         """Every event of the last thirty days, oldest first: its type, and the detail as published."""

@@ -5,14 +5,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from headwater.answers import PRIVATE, opened_answer, stream_answer, tag
-from headwater.api import Answer, Api, deadline_of, reply
+from headwater.api import Api, deadline_of, reply
 from headwater.creation import Accepted, Creation, Opened
 from headwater.ending import Ending
+from headwater.events import StreamCreated
 from headwater.lifecycle import Lifecycle
 from headwater.ports import Parts
 from headwater.provider import AnyProvider
-from headwater.requests import parse
-from headwater.streams import State, as_json
+from headwater.records import Claim, Credentials, Record
+from headwater.requests import parse, request_model
+from headwater.routes import Answer
+from headwater.streams import Access, State, Stream, as_json
 
 if TYPE_CHECKING:
     from headwater.attention import Attention
@@ -29,6 +32,10 @@ RARE = (
     ("DELETE", "/<stream_id>/outputs/<output_id>", "remove_output"),
 )
 """Routes below a provider's that few calls take, and the methods of ``RareRoutes`` that answer them."""
+
+
+ON_THE_PATH = (Access, Credentials, Claim, Stream, Record, StreamCreated)
+"""The models of a create: others are built when they are used."""
 
 
 class ProviderFunction:
@@ -51,6 +58,13 @@ class ProviderFunction:
 
             return preview(event, self.parts, deadline_of(context))
         return self.api.answer(event, context)
+
+    def prepare(self) -> tuple[Api, Creation]:
+        """Make what a first create needs before it calls anybody: models, clients, routes. Nobody is called."""
+        request_model(self.parts.provider.options_type)
+        for model in ON_THE_PATH:
+            model.model_rebuild()
+        return self.api, self.creation
 
     @cached_property
     def parts(self) -> Parts:
@@ -82,16 +96,16 @@ class ProviderFunction:
         """The provider's routes."""
         api, root = Api(), f"/streams/{self.parts.provider.name}"
         one = f"{root}/<stream_id>"
-        api.routes.post(root)(self._create)
-        api.routes.get(one)(self._read)
-        api.routes.delete(one)(self._remove)
-        api.routes.get(f"{one}/credentials")(self._credentials)
-        api.routes.post(f"{one}/keepalive")(self._keep_alive)
-        api.routes.get(f"{one}/events")(self._timeline)
+        api.routes.add("POST", root, self._create)
+        api.routes.add("GET", one, self._read)
+        api.routes.add("DELETE", one, self._remove)
+        api.routes.add("GET", f"{one}/credentials", self._credentials)
+        api.routes.add("POST", f"{one}/keepalive", self._keep_alive)
+        api.routes.add("GET", f"{one}/events", self._timeline)
         for method, path, name in RARE:
-            api.routes.route(root + path, method=[method])(self._rarely(name))
+            api.routes.add(method, root + path, self._rarely(name))
         if self.parts.provider.notifies:
-            api.routes.post(f"/notifications/{self.parts.provider.name}")(self._rarely("notified"))
+            api.routes.add("POST", f"/notifications/{self.parts.provider.name}", self._rarely("notified"))
         return api
 
     def _rarely(self, name: str) -> Callable[..., Answer]:

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ValidationError
 
 from headwater.adoption import Adoption, AdoptRequest
 from headwater.answers import PRIVATE, opened_answer, stream_answer, tag
-from headwater.api import Answer, Api, reply
+from headwater.api import Api, reply
 from headwater.changing import Changing, Match
 from headwater.errors import InvalidRequest
 from headwater.notices import Notices
@@ -12,6 +12,7 @@ from headwater.outputs import Outputs
 from headwater.ports import Parts
 from headwater.requests import faults_of, plain, read_json
 from headwater.rotation import Rotation
+from headwater.routes import Answer
 from headwater.simulcast import NewOutput, OutputSwitch
 from headwater.streams import as_json
 
@@ -70,8 +71,7 @@ class RareRoutes:
 
     def notified(self) -> Answer:
         """``POST /notifications/{provider}``: the provider's own call."""
-        headers = {name.lower(): value for name, value in self._api.event.headers.items()}
-        self._notices.hear(headers, self._api.body, self._api.request_id)
+        self._notices.hear(self._api.call.headers, self._api.body, self._api.request_id)
         return reply(204)
 
     def _checked[M: BaseModel](self, model: type[M]) -> M:

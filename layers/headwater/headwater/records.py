@@ -91,8 +91,10 @@ class Record(Frozen):
     ended_at: AwareDatetime | None = None
     remains: str | None = None
     """What of it stays at its provider when it is over, in a sentence."""
-    request_secrets: bytes | None = None
-    """The secret-typed parts of the request, sealed; gone once settled."""
+    request_secrets: bytes | None = Field(default=None, exclude=True, repr=False)
+    """The secret-typed parts of the request, sealed; gone once settled. Beside the document, never in it."""
+    sealed_credentials: bytes | None = Field(default=None, exclude=True, repr=False)
+    """Everything that opens it, sealed; None where that is no secret, and once it is over. Beside the document too."""
 
     @property
     def handle(self) -> Handle:

@@ -10,7 +10,7 @@ from headwater.creation import ended
 from headwater.deadline import Deadline
 from headwater.errors import HeadwaterError, PreconditionFailed, ProviderUnavailable
 from headwater.forgotten import forgetting, holds_mask
-from headwater.keeping import AT_AN_END, CLOSED, KEEP, Keeping
+from headwater.keeping import AT_AN_END, CLOSED, Keeping
 from headwater.opening import look_at
 from headwater.ports import Caller, Parts
 from headwater.provider import Options, Order, Resource
@@ -70,15 +70,15 @@ class Refreshing:
 
     def _note_credentials(self, caller: Caller, record: Record, resource: Resource) -> Record:
         """Somebody exchanged them at the provider: those that are kept open nothing any more."""
-        after, credentials = self._keeping.told(record, resource)
-        if credentials is KEEP:
+        after = self._keeping.told(record, resource)
+        if after.sealed_credentials == record.sealed_credentials:
             return record if after is record else self._keeping.write(caller, record, after)
         rotated_at, known = resource.rotated_at or self._parts.present(), record.stream.credentials_rotated_at
         if known and rotated_at < known:
             return record  # what it told is of before
         stream = after.stream.model_copy(update={"credentials_rotated_at": rotated_at})
         after = after.model_copy(update={"stream": stream})
-        return self._keeping.write(caller, record, after, events.StreamCredentialsRotated, credentials)
+        return self._keeping.write(caller, record, after, events.StreamCredentialsRotated)
 
     def _note_drift(self, caller: Caller, record: Record, resource: Resource) -> Record:
         fields = drift_of(self._parts, record, resource)

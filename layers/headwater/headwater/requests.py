@@ -50,7 +50,7 @@ class Terms:
 class LeaseRequest(BaseModel):
     """Who renews the lease."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
     managed: bool = True
     """Headwater, or else the caller, by ``/keepalive``."""
@@ -59,7 +59,7 @@ class LeaseRequest(BaseModel):
 class CreateRequest(BaseModel):
     """What every provider understands; ``options`` is the provider's own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
     name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = Field(default_factory=dict)
@@ -132,11 +132,11 @@ def plain(body: Body) -> dict[str, Any]:
 
 def validated(request: dict[str, Any], options_type: Any, terms: Terms) -> WholeRequest:
     """The request, with its ``options``. Raises pydantic's ``ValidationError``, which holds all its faults."""
-    return _model(options_type).model_validate(request, context=terms)
+    return request_model(options_type).model_validate(request, context=terms)
 
 
 @cache
-def _model(options_type: Any) -> type[WholeRequest]:
+def request_model(options_type: Any) -> type[WholeRequest]:
     """``CreateRequest`` with the provider's options as one more field, so that one validation finds all faults."""
     return create_model("Request", __base__=WholeRequest, options=(options_type, ...))
 
@@ -277,7 +277,7 @@ def _mask(value: Any, at: str, secrets: dict[str, JsonValue]) -> Any:
 def join_secrets(public: dict[str, JsonValue], secrets: dict[str, JsonValue], options_type: Any) -> Options:
     """The options that ``split_secrets`` took apart."""
     # By the model of a whole request: a bare union of options would quote a secret in its error.
-    whole = _model(options_type).model_validate({"options": _fill(public, "", secrets)})
+    whole = request_model(options_type).model_validate({"options": _fill(public, "", secrets)})
     options: Options = whole.options
     return options
 

@@ -39,7 +39,7 @@ class Rotation:
                 rotated = self._rotated(caller, record, beginning, force, deadline)
             except PreconditionFailed:
                 continue
-            return rotated.stream, self._keeping.credentials(caller, rotated)
+            return rotated.stream, self._keeping.credentials(rotated)
         raise PreconditionFailed("The stream was changed by other requests all the time.")
 
     def _rotated(self, caller: Caller, record: Record, beginning: Beginning, force: bool, deadline: Deadline) -> Record:
@@ -55,7 +55,7 @@ class Rotation:
         if resource is None:
             raise self._refreshing.gone(caller, record, deadline)
 
-        def note(found: Record) -> tuple[Record, bytes | None]:
+        def note(found: Record) -> Record:
             if found.credential_hashes != record.credential_hashes:
                 raise PreconditionFailed("Another request exchanged them meanwhile.")
             after = with_lease(self._parts, found, resource, asked_at)

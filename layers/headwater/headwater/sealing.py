@@ -19,11 +19,11 @@ def seal_credentials(vault: Vault, record: Record, credentials: Credentials) -> 
     return vault.seal(record, json.dumps(plain).encode())
 
 
-def unseal_credentials(vault: Vault, record: Record, sealed: bytes | None) -> Credentials:
-    """The credentials; without any, what the stream shows anyway."""
-    if not sealed:
-        plain: dict[str, Any] = {"ingest": record.stream.ingest, "playback": record.stream.playback}
-    else:
+def unseal_credentials(vault: Vault, record: Record) -> Credentials:
+    """The record's credentials; where none are kept, which then costs no call either, what the stream shows anyway."""
+    sealed = record.sealed_credentials
+    plain: dict[str, Any] = {"ingest": record.stream.ingest, "playback": record.stream.playback}
+    if sealed:
         plain = json.loads(vault.unseal(record, sealed))
     return Credentials.model_validate(plain)
 

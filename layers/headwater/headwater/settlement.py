@@ -37,13 +37,12 @@ class Settlement:
         self, caller: Caller, record: Record, resource: Resource, deadline: Deadline
     ) -> tuple[Record, Credentials]:
         """Record the stream, its sealed credentials and its event in one transaction. Raises ``Superseded``."""
-        ours = opened(self._parts, record, resource)
         credentials = Credentials(ingest=list(resource.ingest), playback=list(resource.playback))
-        sealed = self._sealed(record, ours, credentials, deadline)
+        ours = self._sealed(record, opened(self._parts, record, resource), credentials, deadline)
         event = events.happened(events.StreamCreated, ours.stream, caller.tenant, caller.request_id)
         for _ in range(WRITES):
             try:
-                self._parts.store.settle(ours, event, sealed)
+                self._parts.store.settle(ours, event)
             except Stale:
                 recorded = self._parts.store.load(ours.stream.id)
                 if recorded and recorded.attempt == ours.attempt and not recorded.claim:
@@ -59,9 +58,9 @@ class Settlement:
             raise CreationInProgress("The stream could not be recorded for other writes.", retry_after=1)
         return ours, credentials
 
-    def _sealed(self, record: Record, ours: Record, credentials: Credentials, deadline: Deadline) -> bytes | None:
+    def _sealed(self, record: Record, ours: Record, credentials: Credentials, deadline: Deadline) -> Record:
         try:
-            return seal_credentials(self._parts.vault, ours, credentials)
+            sealed = seal_credentials(self._parts.vault, ours, credentials)
         except Exception:
             # Without its secrets it is of no use to anyone, and where there is no guard nobody would find it again.
             if not self._parts.provider.guard_seconds and self._parts.provider.remove(ours.handle, deadline).remains:
@@ -69,6 +68,7 @@ class Settlement:
                 record = record.model_copy(update={"ambiguous_creates": record.ambiguous_creates + 1})
             self.released(record, self._parts.clock(), State.PROVISIONING)
             raise
+        return ours.model_copy(update={"sealed_credentials": sealed})
 
     def failed(self, caller: Caller, record: Record, error: HeadwaterError) -> HeadwaterError:
         """Record that nothing was made, and announce it; the error to answer with."""

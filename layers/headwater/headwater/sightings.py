@@ -4,8 +4,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from headwater.attributes import Item, from_attributes, to_attributes
 from headwater.orphans import Sighting
-from headwater.store import Item, from_attributes, to_attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

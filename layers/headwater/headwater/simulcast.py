@@ -13,7 +13,7 @@ LONGEST_KEY = 2048
 class NewOutput(BaseModel):
     """A further place to send a stream to. Its address may hold a key, so both are secrets."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
     url: Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_KEY)]
     stream_key: Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_KEY)]
@@ -23,7 +23,7 @@ class NewOutput(BaseModel):
 class OutputSwitch(BaseModel):
     """All that can be changed about an output."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
     enabled: bool
 

@@ -1,4 +1,4 @@
-"""The table: one item for a stream, one for its credentials, one for each of its events."""
+"""The table: one item for a stream with all that is kept of it, one for each of its events."""
 
 import hashlib
 import json
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from headwater.attributes import Item, from_attributes, to_attributes
 from headwater.events import Happened
 from headwater.ports import Stale
 from headwater.records import Record
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 SHARDS = 8
+"""Of each tenant's streams in the index that lists them: a page reads them all."""
+DUE_SHARDS = 16
+"""Of the index of what is due, unless a deployment says otherwise: a sweep reads them all, every minute."""
 EVENT_DAYS = 30
 LISTED = frozenset(
     {
@@ -27,8 +30,8 @@ LISTED = frozenset(
     }
 )
 """What ``GET /streams`` shows of a stream."""
-
-type Item = dict[str, Any]
+SEALED = ("request_secrets", "sealed_credentials")
+"""What of a record is an attribute of its own, as the bytes that it is, and no part of the document."""
 
 _ABSENT = "attribute_not_exists(pk) OR expires <= :now"
 """Time to live is for storage only: what it has not removed yet is in nobody's way."""
@@ -37,20 +40,23 @@ _ABSENT = "attribute_not_exists(pk) OR expires <= :now"
 class Table:
     """The DynamoDB table as the workflows see it; ``client`` with deadlines and retries of its own.
 
-    What has expired by ``clock`` is not there any more.
+    What has expired by ``clock`` is not there any more. ``due_shards`` may become more at any time, and never fewer.
     """
 
-    def __init__(self, client: "DynamoDBClient", name: str, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", name: str, clock: Callable[[], datetime] = now, due_shards: int = DUE_SHARDS
+    ) -> None:
         self._client = client
         self._name = name
         self._clock = clock
+        self._due_shards = due_shards
 
     def claim(self, record: Record) -> Record | None:
         """See ``ports.Store``. One write; where it is refused, the answer brings the record that is there."""
         try:
             self._client.put_item(
                 TableName=self._name,
-                Item=to_attributes(stream_item(record)),
+                Item=to_attributes(stream_item(record, self._due_shards)),
                 ConditionExpression=_ABSENT,
                 ExpressionAttributeValues=to_attributes({":now": self._epoch()}),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -67,13 +73,15 @@ class Table:
 
     def load(self, stream_id: str) -> Record | None:
         """See ``ports.Store``: a consistent read."""
-        item = self._get(stream_id, "STREAM")
-        return record_of(item) if item else None
-
-    def credentials(self, stream_id: str) -> bytes | None:
-        """See ``ports.Store``."""
-        item = self._get(stream_id, "CREDENTIALS")
-        return bytes(item["sealed"]) if item else None
+        answer = self._client.get_item(
+            TableName=self._name,
+            Key=to_attributes({"pk": f"STREAM#{stream_id}", "sk": "STREAM"}),
+            ConsistentRead=True,
+        )
+        item = from_attributes(answer.get("Item", {}))
+        expires = item.get("expires")
+        gone = not item or (expires is not None and expires <= self._epoch())
+        return None if gone else record_of(item)
 
     def recorded_as(self, provider: str, ref: str) -> list[str]:
         """See ``ports.Store``. Few have had one resource: one page has them all."""
@@ -97,36 +105,29 @@ class Table:
         alive = (item for item in items if item["expires"] > moment)
         return [{"type": item["type"], **json.loads(item["detail"])} for item in alive]
 
-    def update(self, record: Record, event: Happened | None = None, credentials: bytes | None = None) -> Record:
+    def update(self, record: Record, event: Happened | None = None) -> Record:
         """See ``ports.Store``."""
         condition = {"ConditionExpression": "revision = :revision"}
         values = {":revision": record.revision}
-        return self._replace(record, condition, values, event, credentials)
+        return self._replace(record, condition, values, event)
 
-    def settle(self, record: Record, event: Happened, credentials: bytes | None = None) -> Record:
+    def settle(self, record: Record, event: Happened) -> Record:
         """See ``ports.Store``."""
         condition = {
             "ConditionExpression": "#claim.#attempt = :attempt AND revision = :revision",
             "ExpressionAttributeNames": {"#claim": "claim", "#attempt": "attempt"},
         }
         values = {":attempt": record.attempt, ":revision": record.revision}
-        return self._replace(record, condition, values, event, credentials)
+        return self._replace(record, condition, values, event)
 
-    def _replace(
-        self,
-        record: Record,
-        condition: dict[str, Any],
-        values: Item,
-        event: Happened | None,
-        credentials: bytes | None,
-    ) -> Record:
+    def _replace(self, record: Record, condition: dict[str, Any], values: Item, event: Happened | None) -> Record:
         after = record.model_copy(update={"revision": record.revision + 1})
         conditional = {**condition, "ExpressionAttributeValues": to_attributes(values)}
-        put: dict[str, Any] = {"TableName": self._name, "Item": to_attributes(stream_item(after)), **conditional}
-        others = [*self._event_put(event), *self._credentials_write(record, credentials)]
+        item = to_attributes(stream_item(after, self._due_shards))
+        put: dict[str, Any] = {"TableName": self._name, "Item": item, **conditional}
         try:
-            if others:
-                self._transact([{"Put": put}, *others])
+            if event:
+                self._transact([{"Put": put}, {"Put": self._event_put(event)}])
             else:
                 self._client.put_item(**put)
         except ClientError as error:
@@ -140,38 +141,13 @@ class Table:
         token = hashlib.sha256(repr(writes).encode()).hexdigest()[:36]
         self._client.transact_write_items(TransactItems=writes, ClientRequestToken=token)
 
-    def _event_put(self, event: Happened | None) -> list[Any]:
-        if event is None:
-            return []
-        put = {
+    def _event_put(self, event: Happened) -> dict[str, Any]:
+        return {
             "TableName": self._name,
             "Item": to_attributes(event_item(event)),
             "ConditionExpression": _ABSENT,
             "ExpressionAttributeValues": to_attributes({":now": self._epoch()}),
         }
-        return [{"Put": put}]
-
-    def _credentials_write(self, record: Record, sealed: bytes | None) -> list[Any]:
-        # No condition of its own: the stream item's, in the same transaction, stands for both.
-        if sealed is None:
-            return []
-        key = {"pk": f"STREAM#{record.stream.id}", "sk": "CREDENTIALS"}
-        if not sealed:
-            return [{"Delete": {"TableName": self._name, "Key": to_attributes(key)}}]
-        return [{"Put": {"TableName": self._name, "Item": to_attributes(key | {"sealed": sealed})}}]
-
-    def _get(self, stream_id: str, sort: str) -> Item | None:
-        answer = self._client.get_item(
-            TableName=self._name,
-            Key=to_attributes({"pk": f"STREAM#{stream_id}", "sk": sort}),
-            ConsistentRead=True,
-        )
-        item = answer.get("Item")
-        if item is None:
-            return None
-        plain = from_attributes(item)
-        expires = plain.get("expires")
-        return None if expires is not None and expires <= self._epoch() else plain
 
     def _epoch(self) -> int:
         return int(self._clock().timestamp())
@@ -186,31 +162,34 @@ def _refused(error: ClientError) -> bool:
     return any(reason.get("Code") in {"ConditionalCheckFailed", "TransactionConflict"} for reason in reasons)
 
 
-def shard(stream_id: str) -> int:
-    """Which of the shards an id falls into; the same for ever."""
-    return zlib.crc32(stream_id.encode()) % SHARDS
+def shard(stream_id: str, shards: int = SHARDS) -> int:
+    """Which of so many shards an id falls into; the same for ever."""
+    return zlib.crc32(stream_id.encode()) % shards
 
 
-def stream_item(record: Record) -> Item:
-    """The record as an item: the keys of its indexes as attributes, everything else as one JSON document."""
+def stream_item(record: Record, due_shards: int = DUE_SHARDS) -> Item:
+    """The record as an item: the keys of its indexes and what is sealed as attributes, the rest as one JSON document.
+
+    No index projects what is sealed. An item has at most 400 kB, of which sealed credentials take half a kB or so.
+    """
     stream = record.stream
     item: Item = {
         "pk": f"STREAM#{stream.id}",
         "sk": "STREAM",
-        "record": record.model_dump_json(exclude={"request_secrets"}),
+        "record": record.model_dump_json(),
         "revision": record.revision,
         "state": stream.state.value,
         "provider": stream.provider,
-        "request_secrets": record.request_secrets,
+        **{name: getattr(record, name) for name in SEALED},
         "expires": int(record.expires.timestamp()) if record.expires else None,
-        **_index_keys(record),
+        **_index_keys(record, due_shards),
     }
     if record.claim:
         item["claim"] = {"attempt": record.claim.attempt, "until": milliseconds(record.claim.until)}
     return {name: value for name, value in item.items() if value is not None}
 
 
-def _index_keys(record: Record) -> Item:
+def _index_keys(record: Record, due_shards: int) -> Item:
     stream, keys = record.stream, {}
     if not record.claim:
         keys["tenant_shard"] = f"{record.tenant}#{shard(stream.id)}"
@@ -219,7 +198,7 @@ def _index_keys(record: Record) -> Item:
     if stream.provider_ref:
         keys["provider_ref"] = f"{stream.provider}#{stream.provider_ref}"
     if record.due_at:
-        keys["due_shard"] = f"DUE#{shard(stream.id)}"
+        keys["due_shard"] = f"DUE#{shard(stream.id, due_shards)}"
         keys["due_at"] = record.due_at.isoformat(timespec="milliseconds")
     return keys
 
@@ -238,18 +217,5 @@ def event_item(event: Happened) -> Item:
 
 def record_of(item: Item) -> Record:
     """The record that ``stream_item`` laid out."""
-    secrets = item.get("request_secrets")
     record = Record.model_validate_json(item["record"], extra="ignore")
-    return record.model_copy(update={"request_secrets": bytes(secrets) if secrets else None})
-
-
-def to_attributes(item: Item) -> Any:
-    """A plain item in DynamoDB's typed form."""
-    serialize = TypeSerializer().serialize
-    return {name: serialize(value) for name, value in item.items()}
-
-
-def from_attributes(attributes: Any) -> Item:
-    """A plain item from DynamoDB's typed form; numbers come back whole, binaries as bytes-like."""
-    deserialize = TypeDeserializer().deserialize
-    return {name: deserialize(value) for name, value in attributes.items()}
+    return record.model_copy(update={name: bytes(item[name]) if name in item else None for name in SEALED})

@@ -34,7 +34,7 @@ OVER = frozenset({State.ENDED, State.LOST})
 class Frozen(BaseModel):
     """A value: closed, immutable, and silent about what was wrong with it, which may be a secret."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 @with_config(ConfigDict(extra="forbid"))

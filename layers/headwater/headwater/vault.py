@@ -1,32 +1,32 @@
-"""The one door to secrets: a provider's own, and those that a stream is opened with."""
+"""What opens a stream is kept sealed: by KMS, for that stream alone."""
 
-import json
-import os
-from collections.abc import Callable, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-from pydantic import JsonValue, TypeAdapter, ValidationError
-
-from headwater import aws
-from headwater.errors import ProviderSecretInvalid, ProviderSecretUnavailable
 from headwater.records import Record
-from headwater.requests import faults_of
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
-SECRET_SECONDS = 300
-ABSENT = frozenset({"ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException"})
-"""What Secrets Manager answers where there is no such secret, none for us, or one that is being deleted."""
-_NONCE = 12
+PLAIN_BYTES = 1_000_000
+"""Far above a request, which has 64,000, and any provider's credentials; what unsealing may come to at most."""
+PART_BYTES = 4096
+"""What KMS encrypts at once ("Encrypt" in the API reference: up to 4,096 bytes under a symmetric key)."""
+_VERSION = 1
+
+
+class SealBroken(Exception):
+    """What is kept is no whole of sealed parts. Says nothing of what is in it."""
 
 
 class KmsVault:
-    """Envelope encryption: a fresh data key for each sealing, AES-GCM under it, all bound to the stream's identity.
+    """Seals by KMS alone: what is compressed is encrypted there, part by part, all bound to the stream's identity.
 
-    Laid out as two bytes of length, the encrypted data key, twelve bytes of nonce, the ciphertext.
+    One call for what is compressed to 4,096 bytes (credentials, tokens and most SDP), one more for each 4,096 more.
+    Laid out as a byte of version, one of how many parts, and for each two bytes of length and what KMS answered. Each
+    is bound to its place, and to the part before it: none can be exchanged, left out or put in unseen.
     """
 
     def __init__(self, client: "KMSClient", key_id: str, deployment: str) -> None:
@@ -35,79 +35,58 @@ class KmsVault:
         self._deployment = deployment
 
     def seal(self, record: Record, plain: bytes) -> bytes:
-        """See ``ports.Vault``. One KMS call."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        context = self._context(record)
-        key = self._client.generate_data_key(KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context)
-        wrapped, nonce = key["CiphertextBlob"], os.urandom(_NONCE)
-        sealed = AESGCM(key["Plaintext"]).encrypt(nonce, plain, _bound(context))
-        return len(wrapped).to_bytes(2, "big") + wrapped + nonce + sealed
+        """See ``ports.Vault``. Raises ``ValueError`` for more than ``PLAIN_BYTES``."""
+        if len(plain) > PLAIN_BYTES:
+            raise ValueError(f"no more than {PLAIN_BYTES} bytes can be sealed")
+        packed = zlib.compress(plain)
+        parts = [packed[start : start + PART_BYTES] for start in range(0, len(packed), PART_BYTES)]
+        sealed: list[bytes] = []
+        for part in parts:
+            context = self._context(record, sealed, len(parts))
+            answer = self._client.encrypt(KeyId=self._key_id, Plaintext=part, EncryptionContext=context)
+            sealed.append(answer["CiphertextBlob"])
+        return bytes([_VERSION, len(sealed)]) + b"".join(len(one).to_bytes(2, "big") + one for one in sealed)
 
     def unseal(self, record: Record, sealed: bytes) -> bytes:
-        """See ``ports.Vault``. One KMS call. Raises cryptography's ``InvalidTag`` on what was tampered with."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        """See ``ports.Vault``. Raises ``SealBroken``, and KMS's error for what it did not encrypt so."""
+        parts = _parts(sealed)
+        packed = b""
+        for number, part in enumerate(parts):
+            context = self._context(record, parts[:number], len(parts))
+            answer = self._client.decrypt(KeyId=self._key_id, CiphertextBlob=part, EncryptionContext=context)
+            packed += answer["Plaintext"]
+        return _unpacked(packed)
 
-        context, end = self._context(record), 2 + int.from_bytes(sealed[:2], "big")
-        key = self._client.decrypt(KeyId=self._key_id, CiphertextBlob=sealed[2:end], EncryptionContext=context)[
-            "Plaintext"
-        ]
-        return AESGCM(key).decrypt(sealed[end : end + _NONCE], sealed[end + _NONCE :], _bound(context))
-
-    def _context(self, record: Record) -> Mapping[str, str]:
-        return {"deployment": self._deployment, "tenant": record.tenant, "stream": record.stream.id}
-
-
-def _bound(context: Mapping[str, str]) -> bytes:
-    return "\n".join(f"{name}={value}" for name, value in sorted(context.items())).encode()
-
-
-def provider_secret[S](secret_type: type[S], arn: str) -> Callable[[bool], S]:
-    """Reads the provider's secret as ``secret_type``, from a cache of five minutes; told True, anew.
-
-    What it returns raises ``ProviderSecretInvalid``, which names the secret and the fields and never a value, and
-    ``ProviderSecretUnavailable`` where Secrets Manager does not answer.
-    """
-    adapter: TypeAdapter[S] = TypeAdapter(secret_type)
-
-    def read(fresh: bool = False) -> S:
-        text = _secret_text(arn, fresh)
-        try:
-            return adapter.validate_json(text)
-        except ValidationError as error:
-            faults = tuple(faults_of(error, _members(text)))
-        if not fresh:
-            return read(fresh=True)  # whoever mended it need not wait for the cache
-        detail = f"The secret {arn} is malformed: {'; '.join(f'{f.pointer or "/"}: {f.detail}' for f in faults)}."
-        raise ProviderSecretInvalid(detail, faults=faults)
-
-    return read
+    def _context(self, record: Record, before: Sequence[bytes], count: int) -> Mapping[str, str]:
+        """What KMS asks for again, of the part that comes after these. It stands in CloudTrail: nothing secret."""
+        context = {"deployment": self._deployment, "tenant": record.tenant, "stream": record.stream.id}
+        context["part"] = f"{len(before) + 1}/{count}"
+        # Else those of two sealings of one stream, at the same place, could be exchanged.
+        return context | ({"after": hashlib.sha256(before[-1]).hexdigest()} if before else {})
 
 
-def _members(text: str) -> JsonValue:
-    """The secret's members, for pointers into it; None where it is no JSON."""
+def _parts(sealed: bytes) -> list[bytes]:
+    """What KMS answered, part by part."""
+    if sealed[:1] != bytes([_VERSION]):
+        raise SealBroken("sealed in a way that is not known")
+    parts: list[bytes] = []
+    rest = sealed[2:]
+    while rest:
+        end = 2 + int.from_bytes(rest[:2], "big")
+        parts.append(rest[2:end])
+        rest = rest[end:]
+    if len(parts) != int.from_bytes(sealed[1:2]) or not all(parts):
+        raise SealBroken("not as many parts as there were")
+    return parts
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """What was compressed, if it is whole and no longer than anything that is sealed."""
+    unpacking = zlib.decompressobj()
     try:
-        members: JsonValue = json.loads(text)
-    except ValueError:
-        return None
-    return members
-
-
-def _secret_text(arn: str, fresh: bool) -> str:
-    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
-    try:
-        return str(_secrets().get(arn, max_age=SECRET_SECONDS, force_fetch=fresh))
-    except GetParameterError as error:
-        cause = error.__cause__ or error.__context__
-        if not isinstance(cause, ClientError) or cause.response["Error"]["Code"] not in ABSENT:
-            raise ProviderSecretUnavailable(f"The secret {arn} cannot be read just now.") from None
-        # Its text is the AWS error's, which is the operator's to read in CloudTrail; ours says what to do.
-        raise ProviderSecretInvalid(f"The secret {arn} has no value, or this function may not read it.") from None
-
-
-@cache
-def _secrets() -> Any:
-    from aws_lambda_powertools.utilities.parameters import SecretsProvider
-
-    return SecretsProvider(boto3_client=aws.client("secretsmanager"))
+        plain = unpacking.decompress(packed, PLAIN_BYTES + 1)
+    except zlib.error:
+        raise SealBroken("not compressed") from None
+    if not unpacking.eof or unpacking.unused_data or len(plain) > PLAIN_BYTES:
+        raise SealBroken("longer than anything that is sealed, or cut off")
+    return plain

@@ -9,7 +9,7 @@ from headwater.breaker import behind_breaker
 from headwater.events import AttentionData, StreamAttentionDue
 from headwater.ports import Parts
 from headwater.provider import AnyProvider
-from headwater.store import Table
+from headwater.store import DUE_SHARDS, Table
 from headwater.vault import KmsVault
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from headwater.orphans import Orphan
 
 
-def table() -> Table:
+def table(due_shards: int = DUE_SHARDS) -> Table:
     """The table named by ``TABLE_NAME``; what it forgets it forgets by business time."""
-    return Table(aws.client("dynamodb"), os.environ["TABLE_NAME"], clock.present)
+    return Table(aws.client("dynamodb"), os.environ["TABLE_NAME"], clock.present, due_shards)
 
 
 def parts(provider: AnyProvider) -> Parts:
@@ -30,7 +30,7 @@ def parts(provider: AnyProvider) -> Parts:
     called = behind_breaker(provider, aws.client("dynamodb"), os.environ["TABLE_NAME"])
     return Parts(
         called,
-        table(),
+        table(int(os.environ["DUE_SHARDS"])),
         vault,
         deployment,
         account,

@@ -1,0 +1,1 @@
+"""What Headwater costs at AWS: measured calls and durations against a table of prices."""

@@ -1,0 +1,1 @@
+"""What grows with the table and what saturates first: measured on a local table, modelled beyond it."""
