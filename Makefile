@@ -98,6 +98,7 @@ pins: .venv/ready ## pin the newest versions of everything, with hashes
 	compile="../.local/pins/bin/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.13 --python-platform linux"; \
 	$$compile runtime.in -o ../layers/dependencies/requirements.txt; \
+	$$compile jwt.in -o ../layers/dependencies/requirements-jwt.txt; \
 	$$compile dev.in -o dev.txt; \
 	$$compile deploy.in -o deploy.txt; \
 	$$compile emulator.in -o emulator.txt; \

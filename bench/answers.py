@@ -57,6 +57,11 @@ class Seen:
             each.clear()
 
     @property
+    def wire_calls(self) -> int:
+        """Everything that was asked of anybody."""
+        return sum(self.calls.values())
+
+    @property
     def wire_units(self) -> int:
         """Provider calls and table writes; a transaction is one."""
         provider = sum(number for name, number in self.calls.items() if " " in name)

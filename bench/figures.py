@@ -25,6 +25,7 @@ METRICS = {
     "first_ms": "ms first",
     "warm_cpu_ms": "ms CPU warm",
     "wire_units": "calls + writes",
+    "wire_calls": "calls in all",
     "memory_mb": "MB peak",
     "unzipped_mb": "MB unzipped",
     "modules": "modules",

@@ -18,13 +18,14 @@ VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out
 
 @dataclass(frozen=True)
 class Timed:
-    """Milliseconds, and megabytes of resident memory at most. ``wire_units`` are of one warm create."""
+    """Milliseconds, and megabytes of resident memory at most. What begins with ``wire`` is of one warm create."""
 
     init_ms: float
     first_ms: float
     warm_cpu_ms: float
     memory_mb: float
     wire_units: int
+    wire_calls: int
 
 
 def timed(subject: Subject, seen: Seen, unpacked: Unpacked) -> Timed:
@@ -36,7 +37,7 @@ def timed(subject: Subject, seen: Seen, unpacked: Unpacked) -> Timed:
             one.create(f"warm-{number}")
         cpu = _cpu_seconds(one.process.pid) - before
         memory = _peak_bytes(one.process.pid)
-        return Timed(one.init * 1000, first * 1000, cpu * 1000 / WARM, memory / 1e6, seen.wire_units)
+        return Timed(one.init * 1000, first * 1000, cpu * 1000 / WARM, memory / 1e6, seen.wire_units, seen.wire_calls)
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -18,7 +18,7 @@ FEWEST = 2
 MOST = 5
 AT_ONCE = 2
 """Functions under valgrind at a time: what runs beside them changes no count."""
-TIMES = ("init_ms", "first_ms", "warm_cpu_ms", "memory_mb", "wire_units")
+TIMES = ("init_ms", "first_ms", "warm_cpu_ms", "memory_mb", "wire_units", "wire_calls")
 
 type Figures = dict[str, dict[str, Spread]]
 

@@ -5,12 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from headwater.cold_start import prepare
 from browse_streams.circuits import with_circuits
 from browse_streams.listing import Listing, query
 from headwater import aws
 from headwater.api import Api, reply
 from headwater.catalogue import catalogue
-from headwater.cold_start import prepare
 from headwater.errors import ProviderUnknown
 from headwater.routes import Answer
 

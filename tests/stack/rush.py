@@ -79,6 +79,8 @@ class Seen:
     records: Mapping[str, Json]
     there: Mapping[str, frozenset[str]]
     """By provider: what it has, by the names that records keep."""
+    again: frozenset[str] = frozenset()
+    """Streams that were asked for twice: a key that failed begins anew, and may fail anew, which is told as well."""
 
     def accounts(self) -> dict[str, Counter[Account]]:
         """By provider, how many streams came to what."""
@@ -88,6 +90,7 @@ class Seen:
             record = self.records.get(stream_id)
             ref = record["stream"].get("provider_ref") if record else None
             made, failed = told["StreamCreated", stream_id], told["StreamFailed", stream_id]
+            failed -= failed == 2 and stream_id in self.again
             kept[provider][Account(made, failed, _word(record), int(ref in self.there[provider]))] += 1
         return kept
 
@@ -200,7 +203,9 @@ class Rush:
         found = (json.loads(item["record"]["S"]) for item in self.storage.items() if "record" in item)
         records = {record["stream"]["id"]: record for record in found}
         there = {provider: frozenset(door.refs()) for provider, door in self.doors.items()}
-        return Seen(self.asked, list(self._told()), records, there)
+        asked = Counter(self.stream_id(wish) for wish in self.wishes)
+        again = frozenset(stream_id for stream_id, times in asked.items() if times == 2)
+        return Seen(self.asked, list(self._told()), records, there, again)
 
     def waiting(self) -> dict[str, int]:
         """Messages in the providers' queues that are not empty, those that are being worked on included."""

@@ -105,9 +105,13 @@ class ProviderClient:
         self._authorize = authorize
         self._explain = explain
         self._refuses = refuses
-        transport = httpx.HTTPTransport(verify=_trust())
-        snapshot.before(transport.close)  # the client goes on, by new connections
-        self._client = httpx.Client(transport=transport, follow_redirects=False, headers=HEADERS)
+        self._client = _new_client()
+        snapshot.before(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """By new connections; the TLS context, which is what is dear, stays."""
+        self._client.close()
+        self._client = _new_client()
 
     def call(
         self,
@@ -229,6 +233,10 @@ def _masked(message: str | None, secret: Collection[str]) -> str | None:
     for word in " ".join(secret).split():
         message = message.replace(word, MASK) if message and len(word) >= SHORTEST_KEY else message
     return message[:LONGEST_MESSAGE] if message else None
+
+
+def _new_client() -> httpx.Client:
+    return httpx.Client(verify=_trust(), follow_redirects=False, headers=HEADERS)
 
 
 @cache

@@ -59,7 +59,10 @@ type Answerer = Callable[..., Answer]
 
 
 class Routes:
-    """Who answers what. In a path ``<name>`` stands for any one segment, and ``<+>`` at its end for all that follow."""
+    """Who answers what. In a path ``<name>`` stands for any one segment, and ``<+>`` at its end for all that follow.
+
+    None is empty. Slashes at a call's end are nothing: API Gateway hands them over as they were sent.
+    """
 
     def __init__(self) -> None:
         self._routes: list[tuple[str, str, Answerer]] = []
@@ -75,9 +78,9 @@ class Routes:
 
     def find(self, call: Call) -> tuple[Answerer, dict[str, str]] | None:
         """Who answers the call, and what stands in the place of each name; None where nobody does."""
-        segments = call.path.strip("/").split("/")
+        segments = call.path.rstrip("/").split("/")
         for method, path, answerer in self._routes:
-            if method in {call.method, "*"} and (names := _names(path.strip("/").split("/"), segments)) is not None:
+            if method in {call.method, "*"} and (names := _names(path.split("/"), segments)) is not None:
                 return answerer, names
         return None
 
@@ -85,7 +88,10 @@ class Routes:
 def _names(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     """What stands in the place of each name; None where the segments are of another form."""
     if pattern[-1] == "<+>":
-        pattern, segments = pattern[:-1], segments[: len(pattern) - 1] if all(segments) else []
+        pattern = pattern[:-1]
+        segments, rest = segments[: len(pattern)], segments[len(pattern) :]
+        if not rest or not all(rest):
+            return None
     if len(pattern) != len(segments):
         return None
     names = {}
