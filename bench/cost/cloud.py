@@ -20,7 +20,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request, Response
 
 from bench.cost.prices import Usage
-from bench.cost.units import Attributes, Projection, read_units, size, write_units
+from bench.units import TRANSACTED, Attributes, Layout, read_units, size
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -70,7 +70,7 @@ class Hearer(Protocol):
 class Cloud:
     """A WSGI application. It counts while ``counting`` is set; a ``hearer`` is to be there by then."""
 
-    indexes: tuple[Projection, ...]
+    layout: Layout
     hearer: Hearer = field(init=False)
     counting: bool = False
     calls: list[Call] = field(default_factory=list)
@@ -120,18 +120,18 @@ class Cloud:
     def _table(self, operation: str, body: Json, request: Request) -> Response:
         name = f"dynamodb.{operation}"
         if operation in TABLE_WRITES:
-            return self._wrote(name, [body], request, transactional=False)
+            return self._wrote(name, [body], request, 1)
         if operation == "TransactWriteItems":
             writes = [write for each in body["TransactItems"] for write in each.values()]
-            return self._wrote(name, writes, request, transactional=True)
+            return self._wrote(name, writes, request, TRANSACTED)
         response = self._passed_on(request)
         answer = json.loads(response.get_data())
         if operation == "GetItem":
-            units = read_units([size(answer.get("Item"))], consistent=body.get("ConsistentRead", False))
+            units = read_units(size(answer.get("Item")), consistent=body.get("ConsistentRead", False))
             self._count(name, _told(body["Key"]), table_reads=units)
         elif operation == "Query":
             sizes = [size(item) for item in answer.get("Items", ())]
-            units = read_units(sizes, consistent=body.get("ConsistentRead", False))
+            units = read_units(*sizes, consistent=body.get("ConsistentRead", False))
             self._count(name, body.get("IndexName", ""), table_reads=units)
         elif operation in FREE:
             self._count(name)
@@ -139,13 +139,16 @@ class Cloud:
             raise LookupError(f"nobody has said what {name} costs")
         return response
 
-    def _wrote(self, name: str, writes: list[Json], request: Request, *, transactional: bool) -> Response:
+    def _wrote(self, name: str, writes: list[Json], request: Request, times: int) -> Response:
         keys = [_key(write) for write in writes]
         before = [self.item(write["TableName"], key) for write, key in zip(writes, keys, strict=True)]
         response = self._passed_on(request)
         after = [self.item(write["TableName"], key) for write, key in zip(writes, keys, strict=True)]
         changes = [Written(*each) for each in zip(before, after, strict=True)]
-        units = sum(write_units(one.before, one.after, self.indexes, transactional=transactional) for one in changes)
+        units = sum(
+            self.layout.written(one.before, one.after, times, key=key).total()
+            for one, key in zip(changes, keys, strict=True)
+        )
         self._count(name, " ".join(map(_told, keys)), table_writes=units)
         if response.status_code < 300:
             for one in changes:

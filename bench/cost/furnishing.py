@@ -14,8 +14,8 @@ from werkzeug.test import Client
 
 from bench.cost.cloud import REGION, Cloud
 from bench.cost.stack import PSEUDO, Stack
-from bench.cost.units import Projection
 from bench.cost.world import LOG, World
+from bench.units import Layout
 from headwater import telemetry
 from local.door import Clock, serve
 from local.kinesis_video.server import kinesis_video
@@ -53,8 +53,8 @@ def _made(simulated: Simulators, video_url: str, parameters: Json, moving: Clock
         "PyannoteBaseUrl": simulated.bases["pyannote"],
     }
     stack = Stack(bases | parameters, REGION)
-    indexes = Projection.of(stack.of_type("AWS::DynamoDB::Table")["Table"])
-    made = World(stack, Cloud(indexes), [], moving)
+    layout = Layout.declared(stack.of_type("AWS::DynamoDB::Table")["Table"])
+    made = World(stack, Cloud(layout), [], moving)
     made.cloud.hearer = made
     return made
 

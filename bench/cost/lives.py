@@ -8,7 +8,6 @@ from statistics import median
 from typing import Any
 
 from bench.cost.prices import Usage, summed
-from bench.cost.units import stored
 from bench.cost.world import Invocation, World
 
 MONTH_SECONDS = 730 * 3600
@@ -106,7 +105,7 @@ def _left(world: World, stream_id: str) -> float:
     for key, item in world.items.items():
         if key.startswith(f"STREAM#{stream_id}/"):
             seconds = int(item["expires"]["N"]) - world.now() if "expires" in item else MONTH_SECONDS
-            kept += stored(item, world.cloud.indexes) / 1e9 * seconds / MONTH_SECONDS
+            kept += world.cloud.layout.stored(item) / 1e9 * seconds / MONTH_SECONDS
     return kept
 
 

@@ -18,7 +18,7 @@ from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 
 from bench.scale.counting import Counting
-from bench.scale.units import Layout
+from bench.units import Layout
 from headwater import aws
 from headwater.store import DUE_SHARDS
 from local.simulators.secrets import SECRETS

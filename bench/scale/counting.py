@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.scale.units import TRANSACTED, Attributes, Key, Layout, read_units, size
+from bench.units import TRANSACTED, Attributes, Key, Layout, read_units, size
 
 WRITES = {"Put": "Item", "Update": "Key", "Delete": "Key"}
 """What names the item in each part of a transaction."""
@@ -104,7 +104,7 @@ class Counting:
             return
         items = parsed.get("Items") or [parsed[name] for name in ("Item",) if name in parsed]
         self._counted.items_read += parsed.get("ScannedCount", len(items))
-        units = read_units(sum(map(size, items)), consistent=params.get("ConsistentRead", False))
+        units = read_units(*map(size, items), consistent=params.get("ConsistentRead", False))
         index, read = params.get("IndexName", ""), self._counted.read_units
         read[index] = read.get(index, 0) + units
 
@@ -112,11 +112,10 @@ class Counting:
         for key, old, times in images:
             # Where a condition was not met it is as it was, and costs what it would cost to write it.
             new = self._item(key)
-            if old or new:
-                self._counted.write_units += self._layout.written(old, new, times)
-                self._measure(new or old or {})
-            elif refused:
-                self._counted.write_units[Key("", key[self._layout.keys[0]]["S"])] += times
+            if old or new or refused:
+                self._counted.write_units += self._layout.written(old, new, times, key=key)
+            if some := new or old:
+                self._measure(some)
 
     def _measure(self, item: Attributes) -> None:
         kind = item[self._layout.keys[1]]["S"].partition("#")[0]

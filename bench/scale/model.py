@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from bench.scale.units import read_units
+from bench.units import read_units
 from headwater.commands import ENTRIES
 from headwater.store import DUE_SHARDS, SHARDS
 from sweep.index import LEAST_PAGE, PAGE

@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
+import boto3
 import pytest
 
 from bench.cost.__main__ import of_template
@@ -19,6 +21,8 @@ from tests.template import template
 
 TIMING = Timing("none")
 OVERSHOOT = ("provision_overshoot", "overshoot")
+
+type Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,18 @@ def test_a_stream_s_calls_are_those_that_are_billed(made: World) -> None:
         "GET /streams/overshoot/{proxy+}",
         "DELETE /streams/overshoot/{proxy+}",
     }
+
+
+def test_a_write_counts_twice_in_a_transaction_and_once_where_there_is_nothing_to_write(made: World) -> None:
+    client: Any = boto3.session.Session().client("dynamodb")
+    key: Json = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+    client.delete_item(TableName="Table", Key=key)
+    put: Json = {"TableName": "Table", "Item": {**key, "provider_ref": {"S": "c"}}}
+    client.transact_write_items(TransactItems=[{"Put": put}])
+    with pytest.raises(client.exceptions.ConditionalCheckFailedException):
+        client.put_item(**put, ConditionExpression="attribute_not_exists(pk)")
+    # The entry of the index is written once, and not at all by what was refused.
+    assert [call.usage for call in made.cloud.taken()] == [{"table_writes": units} for units in (1, 2 + 1, 1)]
 
 
 def test_a_lease_is_renewed_for_as_long_as_the_stream_is_there_and_no_longer(made: World) -> None:

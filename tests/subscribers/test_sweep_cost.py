@@ -13,7 +13,7 @@ from bench.scale import model
 from bench.scale.cloud import declared
 from bench.scale.counting import Counted, Counting
 from bench.scale.filling import BEGIN, DAY, DUE, NEVER_DUE, due_streams, others, settled
-from bench.scale.units import Layout
+from bench.units import Layout
 from headwater import aws
 from headwater.attributes import to_attributes
 from headwater.deadline import Deadline

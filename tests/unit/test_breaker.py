@@ -3,6 +3,9 @@
 import inspect
 import itertools
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -413,6 +416,135 @@ def test_a_table_that_hangs_takes_little_of_the_call_s_time(table: None, monkeyp
         assert circuit.inner.time_given[0] > 15
     finally:
         over.set()
+
+
+# ---- while all is well it is only looked at
+
+
+class Shelf:
+    """A table that holds one circuit: it counts who reads, and may be away."""
+
+    def __init__(self, state: str = "CLOSED") -> None:
+        self.reads = 0
+        self.state = state
+        self.away = False
+
+    def get_item(self, **_: Any) -> dict[str, Any]:
+        self.reads += 1
+        if self.away:
+            raise ConnectionError("the table is away")
+        return {"Item": to_attributes({"state": self.state})}
+
+
+class Wall:
+    """A clock on the wall, which somebody sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    clock = Wall()
+    monkeypatch.setattr(breaker, "time", clock)
+    return clock
+
+
+def looked_at(shelf: Shelf, cached: int = 5) -> AnyProvider:
+    client: Any = shelf
+    return behind_breaker(named(FakeProvider), client, NAME, Settings(cached=cached))
+
+
+def test_a_circuit_is_read_once_in_so_many_seconds(wall: Wall) -> None:
+    shelf = Shelf()
+    outer = looked_at(shelf)
+    for seconds, reads in [(0, 1), (0, 1), (4.5, 1), (0.4, 1), (0.1, 2), (4.9, 2), (60, 3)]:
+        wall.now += seconds
+        outer.create(ORDER, Deadline(20))
+        assert shelf.reads == reads
+
+
+def test_who_does_not_call_does_not_look(wall: Wall) -> None:
+    shelf = Shelf()
+    outer = looked_at(shelf)
+    outer.settings(ORDER)
+    assert shelf.reads == 0
+
+
+def test_a_clock_that_is_set_back_does_not_keep_the_look_for_ever(wall: Wall) -> None:
+    shelf = Shelf()
+    outer = looked_at(shelf)
+    outer.create(ORDER, Deadline(20))
+    wall.now -= 3600
+    outer.create(ORDER, Deadline(20))
+    assert shelf.reads == 2
+    outer.create(ORDER, Deadline(20))
+    assert shelf.reads == 2
+
+
+def test_a_table_that_cannot_be_read_is_asked_again_by_the_next_call(wall: Wall) -> None:
+    shelf = Shelf()
+    outer = looked_at(shelf)
+    shelf.away = True
+    for reads in (1, 2, 3):
+        outer.create(ORDER, Deadline(20))
+        assert shelf.reads == reads
+    shelf.away = False
+    for _ in range(3):
+        outer.create(ORDER, Deadline(20))
+        assert shelf.reads == 4
+
+
+@pytest.mark.parametrize("failures", [1, 2, 5])
+def test_the_first_failure_counts_too(table: None, failures: int) -> None:
+    circuit = Circuit()
+    circuit.outer = behind_breaker(circuit.inner, circuit.dynamodb, NAME, Settings(failures=failures, cached=0))
+    circuit.creates(failures - 1)
+    assert circuit.state == "CLOSED"
+    circuit.creates(1)
+    assert circuit.state == "OPEN"
+    assert circuit.inner.count("create") == failures
+
+
+def test_a_circuit_that_opens_meanwhile_is_seen_by_the_next_look(circuit: Circuit, wall: Wall) -> None:
+    wall.now = time.time()
+    quiet = named(FakeProvider)
+    quiet.__class__.name = circuit.inner.name
+    elsewhere = behind_breaker(quiet, circuit.dynamodb, NAME, Settings(cached=5))
+    elsewhere.create(ORDER, Deadline(20))
+    circuit.open()
+    elsewhere.create(ORDER, Deadline(20))
+    wall.now += 5
+    with pytest.raises(ProviderUnavailable, match="left alone"):
+        elsewhere.create(ORDER, Deadline(20))
+    assert quiet.count("create") == 2
+
+
+WATCHING = """
+import sys
+from tests.unit.test_breaker import AWAY, ORDER, Circuit, Deadline, Shelf, looked_at
+
+def loaded():
+    return any("circuit_breaker" in name for name in sys.modules)
+
+outer = looked_at(Shelf())
+outer.create(ORDER, Deadline(20))
+before = loaded()
+outer._provider.fail("create", AWAY)
+assert Circuit.failure(lambda: outer.create(ORDER, Deadline(20))) is AWAY
+print(before, loaded())
+"""
+
+
+def test_what_counts_failures_is_imported_from_the_first_one_on() -> None:
+    """In a process of its own: in this one it is imported."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    program = [sys.executable, "-c", WATCHING]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    assert (done.stdout.splitlines() or [done.stderr])[-1] == "False True"
 
 
 # ---- in a create

@@ -4,98 +4,21 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from bench.scale import model, report, saturation
-from bench.scale.cloud import ACCOUNT, declared, environment
+from bench.scale.cloud import ACCOUNT, TABLE, environment
 from bench.scale.filling import FEW, TENANT, others, put
 from bench.scale.lives import Life, Load, from_json
 from bench.scale.system import WAYS, System, system
-from bench.scale.units import Index, Key, Layout, read_units, size, write_units
+from bench.units import Key, write_units
+from headwater import aws
 from headwater.store import DUE_SHARDS, SHARDS, shard
 from headwater.streams import identify
 from tests.template import default, template
 
 LEASED = next(way for way in WAYS if way.name == "overshoot v1beta")
-LAYOUT = Layout(("pk", "sk"), (Index("due", "due_shard", "due_at", frozenset({"pk", "sk", "due_shard", "due_at"})),))
-BASE = {"pk": {"S": "STREAM#1"}, "sk": {"S": "STREAM"}}
-
-
-def item(due_at: str | None = None, filling: int = 0) -> dict[str, Any]:
-    keys = {"due_shard": {"S": "DUE#3"}, "due_at": {"S": due_at}} if due_at else {}
-    return {**BASE, **keys, "record": {"S": "x" * filling}}
-
-
-# ---- units
-
-
-@pytest.mark.parametrize(
-    ("typed", "octets"),
-    [
-        ({"S": "four"}, 4),
-        ({"S": "ü"}, 2),
-        ({"B": b"12345"}, 5),
-        ({"N": "7"}, 2),
-        ({"N": "1795162502"}, 6),
-        ({"N": "-10"}, 3),
-        ({"NULL": True}, 1),
-        ({"BOOL": False}, 1),
-        ({"L": [{"S": "ab"}]}, 6),
-        ({"M": {"key": {"S": "ab"}}}, 9),
-    ],
-)
-def test_a_value_has_the_bytes_that_dynamodb_counts(typed: dict[str, Any], octets: int) -> None:
-    assert size({"n": typed}) == octets + 1
-
-
-@pytest.mark.parametrize(("octets", "units"), [(0, 1), (1, 1), (1024, 1), (1025, 2), (4096, 4)])
-def test_a_write_costs_a_unit_for_each_kilobyte_begun(octets: int, units: int) -> None:
-    assert write_units(octets) == units
-
-
-@pytest.mark.parametrize(("octets", "units"), [(0, 1), (4096, 1), (4097, 2), (40_960, 10)])
-def test_a_read_costs_a_unit_for_each_four_and_half_of_that_where_it_may_lag(octets: int, units: int) -> None:
-    assert read_units(octets, consistent=True) == units
-    assert read_units(octets, consistent=False) == units / 2
-
-
-def test_a_write_is_charged_by_the_larger_of_before_and_after_and_twice_in_a_transaction() -> None:
-    assert LAYOUT.written(item(filling=3000), item(), 2) == {Key("", "STREAM#1"): 6}
-    assert LAYOUT.written(None, item(filling=10)) == {Key("", "STREAM#1"): 1}
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "units"),
-    [
-        (None, "2026-01-01", 1),
-        ("2026-01-01", None, 1),
-        ("2026-01-01", "2026-01-02", 2),
-        ("2026-01-01", "2026-01-01", 0),
-        (None, None, 0),
-    ],
-)
-def test_an_index_is_charged_where_its_entry_changes_and_twice_where_it_moves(
-    before: str | None, after: str | None, units: int
-) -> None:
-    written = LAYOUT.written(item(before), item(after, filling=50))
-    assert written[Key("due", "DUE#3")] == units
-
-
-def test_an_index_whose_projected_attribute_changes_is_charged_once() -> None:
-    layout = Layout(("pk", "sk"), (Index("due", "due_shard", "due_at", frozenset({"due_shard", "due_at", "swept"})),))
-    before = item("2026-01-01")
-    assert layout.written(before, {**before, "swept": {"N": "1"}})[Key("due", "DUE#3")] == 1
-
-
-def test_what_is_due_has_nothing_that_changes_with_every_write() -> None:
-    """A beat that is recorded before its provider is called changes nothing but the record and its revision."""
-    layout, before = Layout.declared(declared()), item("2026-01-01")
-    written = layout.written(
-        {**before, "revision": {"N": "1"}}, {**before, "revision": {"N": "2"}, "record": {"S": "y"}}
-    )
-    assert {key.of for key in written} == {""}
 
 
 # ---- counted, by the real functions
@@ -149,6 +72,13 @@ def test_a_write_that_is_refused_costs_what_it_was_refused_for_and_no_index(stan
     assert counted.calls["dynamodb.PutItem"] == 1
     assert list(counted.write_units.values()) == [write_units(counted.sizes["STREAM"])]
     assert {key.of for key in counted.write_units} == {""}
+
+
+def test_a_write_that_is_refused_for_there_being_nothing_costs_its_key_a_unit(standing: System) -> None:
+    client, key = aws.client("dynamodb"), {"pk": {"S": "STREAM#none"}, "sk": {"S": "STREAM"}}
+    with standing.cloud.counting.counted() as counted, pytest.raises(client.exceptions.ConditionalCheckFailedException):
+        client.delete_item(TableName=TABLE, Key=key, ConditionExpression="attribute_exists(pk)")
+    assert counted.write_units == {Key("", "STREAM#none"): 1}
 
 
 def test_the_template_tells_every_function_of_the_shards() -> None:

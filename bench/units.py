@@ -5,6 +5,7 @@ global secondary indexes" (what a write costs an index), "Managing complex workf
 (twice); all in the developer guide.
 """
 
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,11 +13,15 @@ from typing import Any, NamedTuple
 
 WRITE_BYTES = 1024
 READ_BYTES = 4096
+NUMBER_BYTES = 21
+"""A number is never larger."""
+STORED_BYTES = 100
+"""What each item and each entry of an index takes in storage besides itself."""
 TRANSACTED = 2
 """Units of the table's own write in a transaction. Of its indexes' no source says so: they count once."""
 
 type Attributes = Mapping[str, Any]
-"""An item in DynamoDB's typed form, binaries as bytes."""
+"""An item in DynamoDB's typed form; binaries as bytes, or as the base64 text that they travel as."""
 
 
 class Key(NamedTuple):
@@ -28,18 +33,18 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Index:
-    """A secondary index. ``projected`` are its own keys, the table's, and what it has beside them."""
+    """A secondary index. ``projected`` are its own keys, the table's, and what it has beside them; None: everything."""
 
     name: str
     partition: str
     sort: str | None
-    projected: frozenset[str]
+    projected: frozenset[str] | None
 
     def entry(self, item: Attributes | None) -> dict[str, Any] | None:
         """What the index has of the item; None where it is not in it."""
         if item is None or self.partition not in item or (self.sort and self.sort not in item):
             return None
-        return {name: value for name, value in item.items() if name in self.projected}
+        return {name: value for name, value in item.items() if self.projected is None or name in self.projected}
 
 
 @dataclass(frozen=True)
@@ -47,23 +52,34 @@ class Layout:
     """A table as it was declared. ``keys`` are its partition key and its sort key."""
 
     keys: tuple[str, ...]
-    indexes: tuple[Index, ...]
+    indexes: tuple[Index, ...] = ()
 
     @classmethod
     def declared(cls, table: Mapping[str, Any]) -> "Layout":
-        """By the properties of ``AWS::DynamoDB::Table``; of its indexes those that project what they are told to."""
+        """By the properties of ``AWS::DynamoDB::Table``."""
         keys = _names(table["KeySchema"])
         return cls(keys, tuple(_index(each, keys) for each in table.get("GlobalSecondaryIndexes", ())))
 
-    def written(self, old: Attributes | None, new: Attributes | None, times: int = 1) -> Counter[Key]:
-        """Units of replacing ``old`` by ``new``, by the partition key that they fall to; ``times`` for the table's."""
-        largest = max(size(each) for each in (old or {}, new or {}))
-        some = old or new or {}
+    def written(
+        self, old: Attributes | None, new: Attributes | None, times: int = 1, *, key: Attributes | None = None
+    ) -> Counter[Key]:
+        """Units of replacing ``old`` by ``new``, by the partition key that they fall to; ``times`` for the table's.
+
+        A write that was refused has ``new`` as ``old`` and costs no index anything. ``key`` is asked for where there
+        was no item and is none: ``KeyError`` without it.
+        """
+        some = old or new or key or {}
+        largest = max(size(old), size(new))
         units = Counter({Key("", some[self.keys[0]]["S"]): write_units(largest) * times})
         for index in self.indexes:
             for value, amount in _rewritten(index, index.entry(old), index.entry(new)):
                 units[Key(index.name, value)] += amount
         return units
+
+    def stored(self, item: Attributes) -> int:
+        """Bytes that an item is billed for as long as it is there, its entries in indexes included."""
+        entries = [entry for index in self.indexes if (entry := index.entry(item)) is not None]
+        return sum(size(each) + STORED_BYTES for each in (item, *entries))
 
 
 def _names(schema: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
@@ -72,10 +88,10 @@ def _names(schema: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
 
 def _index(declared: Mapping[str, Any], keys: tuple[str, ...]) -> Index:
     partition, *sort = _names(declared["KeySchema"])
-    more = declared["Projection"].get("NonKeyAttributes", ())
-    return Index(
-        declared["IndexName"], partition, sort[0] if sort else None, frozenset({*keys, partition, *sort, *more})
-    )
+    projection = declared["Projection"]
+    shown = frozenset({*keys, partition, *sort, *projection.get("NonKeyAttributes", ())})
+    everything = projection["ProjectionType"] == "ALL"
+    return Index(declared["IndexName"], partition, sort[0] if sort else None, None if everything else shown)
 
 
 def _rewritten(index: Index, old: Attributes | None, new: Attributes | None) -> Iterator[tuple[str, int]]:
@@ -96,15 +112,20 @@ def write_units(octets: int) -> int:
     return max(1, -(-octets // WRITE_BYTES))
 
 
-def read_units(octets: int, *, consistent: bool) -> float:
-    """Of one read, of however many items: one for each 4 kB that were begun, half of that where it may lag."""
-    units = max(1, -(-octets // READ_BYTES))
+def read_units(*octets: int, consistent: bool, transactional: bool = False) -> float:
+    """Of one read of items of these bytes: one for each 4 kB of them all that were begun, and at least one.
+
+    Half of that where it may lag, twice in a transaction.
+    """
+    units = max(1, -(-sum(octets) // READ_BYTES))
+    if transactional:
+        return float(units * TRANSACTED)
     return float(units) if consistent else units / 2
 
 
-def size(item: Attributes) -> int:
-    """Bytes, names included."""
-    return sum(len(name.encode()) + _value(value) for name, value in item.items())
+def size(item: Attributes | None) -> int:
+    """Bytes, names included; none of what is not there. Raises ``ValueError`` at a type that nothing here is of."""
+    return sum(len(name.encode()) + _value(value) for name, value in (item or {}).items())
 
 
 def _value(typed: Mapping[str, Any]) -> int:
@@ -113,13 +134,13 @@ def _value(typed: Mapping[str, Any]) -> int:
         case "S":
             return len(value.encode())
         case "B":
-            return len(bytes(value))
+            return len(b64decode(value) if isinstance(value, str) else bytes(value))
         case "N":
             return _number(str(value))
-        case "L":
-            return 3 + sum(1 + _value(each) for each in value)
-        case "M":
-            return 3 + sum(1 + len(name.encode()) + _value(each) for name, each in value.items())
+        case "L" | "M":
+            return 3 + len(value) + (size(value) if kind == "M" else sum(map(_value, value)))
+        case "SS":
+            return sum(len(each.encode()) for each in value)
         case "BOOL" | "NULL":
             return 1
     raise ValueError(f"no attribute of ours is of type {kind}")
@@ -128,4 +149,4 @@ def _value(typed: Mapping[str, Any]) -> int:
 def _number(text: str) -> int:
     """A byte for each two digits without leading and trailing zeros, one more, and one for a sign."""
     digits = text.lstrip("-").replace(".", "").strip("0")
-    return 1 + -(-len(digits) // 2) + text.startswith("-")
+    return min(NUMBER_BYTES, 1 + -(-len(digits) // 2) + text.startswith("-"))
