@@ -60,6 +60,7 @@ def tell(told: Told) -> None:
     told["ours"] = sorted(name for name in names if name.partition(".")[0] in {FUNCTION, "headwater"})
     told["packages"] = sorted({name.partition(".")[0] for name in installed})
     told["clients"] = clients()
+    told["models"] = sorted(built())
     print(json.dumps({"told": told}), flush=True)
 
 
@@ -70,6 +71,19 @@ def clients() -> list[str]:
 
     made = [one for one in gc.get_objects() if isinstance(one, BaseClient)]
     return sorted(str(one.meta.service_model.service_name) for one in made)
+
+
+def built() -> set[str]:
+    """Our models that are built: pydantic puts that off."""
+    from pydantic import BaseModel
+
+    waiting, found = [BaseModel], set()
+    while waiting:
+        model = waiting.pop()
+        waiting += model.__subclasses__()
+        if model.__pydantic_complete__:
+            found.add(model.__qualname__)
+    return found
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from local.simulators.secrets import SECRETS
 from tests.contract.promises import request
 from tests.house.subjects import FUNCTIONS, LAYER, ROOT, providers
 from tests.house.test_importing import hidden
-from tests.template import functions, resources, template
+from tests.template import functions, name_of, resources, template
 from tests.unit.fakes import ACCOUNT, DEPLOYMENT
 
 REGION = "eu-central-1"
@@ -196,6 +196,14 @@ def test_a_first_call_imports_nothing_more_of_ours_and_makes_no_client(first: An
     assert set(call["ours"]) - set(start["ours"]) == set()
     assert call["clients"] == start["clients"]
     assert len(set(call["clients"])) == len(call["clients"])
+
+
+@EACH
+def test_a_first_call_builds_no_model_but_what_one_provider_alone_needs(first: Any, folder: str) -> None:
+    """Its secret's, and a lease's where it gives one: a few fields each."""
+    start, call = first(folder).start, first(folder).calls[0]
+    own = {name_of(folder).removeprefix("Provision") + "Secret", "Lease"}
+    assert set(call["models"]) - set(start["models"]) <= own
 
 
 def test_the_pins_are_of_the_functions_that_prepare_themselves() -> None:

@@ -61,8 +61,7 @@ class ProviderFunction:
 
     def prepare(self) -> tuple[Api, Creation]:
         """Make what a first create needs before it calls anybody: models, clients, routes. Nobody is called."""
-        request_model(self.parts.provider.options_type)
-        for model in ON_THE_PATH:
+        for model in (request_model(self.parts.provider.options_type), *ON_THE_PATH):
             model.model_rebuild()
         return self.api, self.creation
 
