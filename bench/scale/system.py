@@ -65,6 +65,14 @@ WAYS = (
 )
 
 
+def _forgetful(module: Any) -> Any:
+    """The module without what it remembers of services that stood here before."""
+    for each in vars(module).values():
+        if hasattr(each, "cache_clear"):
+            each.cache_clear()
+    return module
+
+
 class System:
     """What stands here, and what goes on in it. ``invocations`` counts them by function."""
 
@@ -79,7 +87,7 @@ class System:
         self._number = count(1)
         self._functions = {way.provider: self._provider(way, kinesis_url) for way in WAYS}
         self._sweep, self._publish, self._renew, self._browse = (
-            importlib.reload(importlib.import_module(f"{folder}.handler")).handler
+            _forgetful(importlib.import_module(f"{folder}.handler")).handler
             for folder in ("sweep", "publish_events", "renew_leases", "browse_streams")
         )
 
