@@ -32,12 +32,12 @@ class Settings:
     """For so long nobody calls. Few providers are well again sooner, and few callers wait for longer."""
     cached: int = 5
     """For so long an environment believes what it read: so many seconds between reads, and until the last one stops."""
+    store: float = 1.0
+    """What the table may take of a call's time. A circuit that cannot be read counts as closed."""
 
 
 SHORTEST_WAIT = 2.0
 """Seconds. Who had less to answer in, and did not, need not be away."""
-STORE_SECONDS = 1.0
-"""What the table may take of a call's time. A circuit that cannot be read counts as closed."""
 NEVER_REFUSED = frozenset({"renew"})
 """What holds on to a stream that is there: its lease would be over before the circuit tries again."""
 
@@ -116,7 +116,7 @@ class _Breaker:
         key = to_attributes({"pk": CIRCUITS, "sk": self._provider.name})
         read = partial(self._client.get_item, TableName=self._table, Key=key)
         try:
-            item = from_attributes(within(STORE_SECONDS, read).get("Item", {}))
+            item = from_attributes(within(self._settings.store, read).get("Item", {}))
         except Exception as error:
             telemetry.exception("circuit not known", error=error)
             return True

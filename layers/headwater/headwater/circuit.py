@@ -19,7 +19,7 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import (
 
 from headwater import telemetry
 from headwater.attributes import to_attributes
-from headwater.breaker import STORE_SECONDS, Settings
+from headwater.breaker import Settings
 from headwater.circuits import CIRCUITS, STANDS_AT, shown
 from headwater.deadline import within
 
@@ -36,7 +36,7 @@ class Circuit:
         """``away`` is raised by a call whose provider is away; anything else that it raises counts for nothing."""
         guard = circuit_breaker(
             name=provider,
-            persistence_store=_Circuits(client, table),
+            persistence_store=_Circuits(client, table, settings.store),
             on_transition=_changed,
             config=CircuitBreakerConfig(
                 failure_threshold=settings.failures,
@@ -76,7 +76,9 @@ def _changed(transition: CircuitTransition) -> None:
 class _Circuits(CircuitBreakerDynamoDBPersistence):
     """Powertools' items in our table; in the index of what is listed too, with what is shown of them."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, seconds: float) -> None:
+        """``seconds`` is what each of its calls may take."""
+        self._seconds = seconds
         super().__init__(
             table_name=table,
             key_attr="pk",
@@ -93,12 +95,12 @@ class _Circuits(CircuitBreakerDynamoDBPersistence):
         return {**super()._record_to_item(record), **to_attributes(keys)}
 
     def _get_record(self, name: str) -> CircuitStateRecord | None:
-        return within(STORE_SECONDS, partial(super()._get_record, name))
+        return within(self._seconds, partial(super()._get_record, name))
 
     def _put_record(
         self, record: CircuitStateRecord, condition: str | None = None, expected_opened_at: int | None = None
     ) -> None:
-        within(STORE_SECONDS, partial(super()._put_record, record, condition, expected_opened_at))
+        within(self._seconds, partial(super()._put_record, record, condition, expected_opened_at))
 
     def _update_record(self, record: CircuitStateRecord) -> None:
         """Powertools changes what is there, with the same outcome: this writes what is listed as well."""
