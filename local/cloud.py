@@ -57,7 +57,8 @@ class Cloud:
             service,
             endpoint_url=self.aws_endpoint_url,
             region_name=self.region,
-            config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 2}),
+            # The emulator sometimes fails to list what changes meanwhile, twice in a row too.
+            config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 5}),
             **keys,
         )
 
